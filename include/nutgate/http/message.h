@@ -1,0 +1,65 @@
+// Requests and answers as plain values, the same for both servers' handlers and both clients.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace nutgate::http {
+
+enum class Method { Get, Head, Post, Put, Patch, Delete, Options };
+std::string_view to_text(Method method);
+
+// In the order of the wire. Names compare without regard to case.
+class Headers {
+public:
+    using Entry = std::pair<std::string, std::string>;
+
+    Headers() = default;
+    Headers(std::initializer_list<Entry> entries) : entries_{entries} {}
+
+    // The first of that name.
+    std::optional<std::string_view> find(std::string_view name) const;
+    void add(std::string name, std::string value);
+    void set(std::string name, std::string value);  // In place of all of that name.
+    void remove(std::string_view name);
+    const std::vector<Entry>& entries() const { return entries_; }
+
+private:
+    std::vector<Entry> entries_;
+};
+
+struct Request {
+    Method method = Method::Get;
+    std::string target;  // As it came: "/v1/models?x=1".
+    std::string path;    // Percent-decoded, without query, always begins with '/'.
+    std::string query;   // As it came, without '?'.
+    Headers headers;
+    std::string body;
+    std::string client_ip;   // Of the peer, or what a trusted proxy says of it.
+    std::string request_id;  // Made here, or a well-formed x-request-id of the client's.
+    std::vector<std::pair<std::string, std::string>> path_values;  // Of a route's "{name}"s.
+
+    std::string_view path_value(std::string_view name) const;  // Empty if there is none.
+    // Decoded; empty if it does not occur.
+    std::optional<std::string> query_value(std::string_view name) const;
+};
+
+struct Response {
+    int status = 200;
+    Headers headers;
+    std::string body;
+};
+Response json_response(int status, std::string body);
+
+// Percent-decoding; '+' stays as it is unless `form`. Empty if malformed.
+enum class Encoding { Path, Form };
+std::optional<std::string> percent_decode(std::string_view text, Encoding encoding);
+std::string percent_encode(std::string_view text);
+
+// Nothing below ' ' but tab, and no DEL: what may stand in a header's value.
+bool is_header_value(std::string_view text);
+
+}  // namespace nutgate::http

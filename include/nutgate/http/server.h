@@ -1,0 +1,118 @@
+// The incoming HTTP/1.1 server: Beast behind a list of what it must refuse
+// (metering-and-gateways 7.3), one io_context per data thread, a bounded pool for blocking handlers.
+//
+// Every queue, pool, head and body is bounded by Options. After a request that must be refused the
+// answer has Connection: close and no further byte of that connection is interpreted.
+// Thread-safe after start(); routes are added before it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nutgate/base/clock.h"
+#include "nutgate/base/metrics.h"
+#include "nutgate/base/result.h"
+#include "nutgate/http/message.h"
+#include "nutgate/http/task.h"
+
+namespace nutgate::http {
+
+// One request being answered on the data plane. Exactly one of respond() or begin()…end() is
+// called. Each returns false once the client is gone; then nothing more need be written.
+class Exchange {
+public:
+    virtual ~Exchange() = default;
+
+    virtual const Request& request() const = 0;
+
+    virtual Task<bool> respond(Response response) = 0;
+
+    // A streamed answer: head and first piece leave in one write; each piece is on its way before
+    // the task ends, which is the back-pressure.
+    virtual Task<bool> begin(Response head_and_first_piece) = 0;
+    virtual Task<bool> write(std::string_view piece) = 0;
+    virtual Task<bool> end() = 0;
+
+    // Ends when the client has closed or reset its connection: for use beside the wait for an
+    // upstream (awaitable_operators). Bytes of a pipelined request are left unread and end nothing.
+    virtual Task<void> client_gone() = 0;
+};
+
+using AsyncHandler = std::function<Task<void>(Exchange&)>;
+using BlockingHandler = std::function<Response(const Request&)>;
+
+// Which requests a handler takes: a method and a path whose segments may be "{name}"; a last
+// segment "{name*}" takes the rest.
+struct Route {
+    Method method = Method::Get;
+    std::string pattern;
+    std::size_t body_bytes_max = 0;  // 413 beyond it. Zero: Options::body_bytes_max.
+};
+
+// Turns failures of the server itself, and paths that no route takes, into a body of the API's own
+// envelope: `status` 400, 404, 405, 408, 413, 414, 415, 431, 500, 503 or 505, `code` a stable word.
+using ErrorBody =
+    std::function<Response(const Request&, int status, std::string_view code, std::string_view message)>;
+// Sees every answer's head before it is written: CORS, x-routstr-request-id.
+using HeadFilter = std::function<void(const Request&, int status, Headers&)>;
+
+struct ServerError {
+    std::string detail;  // "127.0.0.1:8402: address in use"
+};
+
+class Server {
+public:
+    struct Options {
+        std::string name = "public";       // In thread names, logs and metrics.
+        std::string host = "127.0.0.1";
+        std::uint16_t port = 0;            // 0: any free one; see port().
+        std::size_t data_threads = 0;      // 0: one per core.
+        std::size_t control_threads = 8;   // For blocking handlers.
+        std::size_t control_queue_max = 256;  // Beyond it 503 with Retry-After.
+        std::size_t connections_max = 16'384;
+        std::size_t head_bytes_max = 32 * 1024;
+        std::size_t header_count_max = 100;
+        std::size_t target_bytes_max = 8 * 1024;
+        std::size_t chunk_extension_bytes_max = 1024;
+        std::size_t body_bytes_max = 1024 * 1024;
+        Milliseconds head_timeout{10'000};
+        Milliseconds body_timeout{60'000};
+        Milliseconds idle_timeout{75'000};
+        Milliseconds write_timeout{60'000};  // A reader that takes nothing for so long is gone.
+        std::vector<std::string> trusted_proxies;  // Whose X-Forwarded-For is believed.
+        std::vector<std::string> hosts;  // If not empty: other Host headers are refused (421).
+    };
+
+    Server(Options options, metrics::Registry& metrics);
+    ~Server();  // As drain() with no time left.
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    // On the data threads.
+    void route(Route route, AsyncHandler handler);
+    // On the bounded pool.
+    void route_blocking(Route route, BlockingHandler handler);
+    void set_error_body(ErrorBody error_body);
+    void set_head_filter(HeadFilter filter);
+
+    Result<void, ServerError> start();
+    std::uint16_t port() const;
+
+    // Where requests with handlers of this server's data plane run; for timers of upstream clients.
+    std::size_t data_threads() const;
+
+    // Stops accepting, lets requests in flight end until the deadline, cancels the rest, joins.
+    void drain(Milliseconds deadline);
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nutgate::http

@@ -1,0 +1,69 @@
+// The data plane's outgoing calls: asynchronous, streamed, connections pooled per upstream and core.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "nutgate/base/clock.h"
+#include "nutgate/base/metrics.h"
+#include "nutgate/base/result.h"
+#include "nutgate/http/message.h"
+#include "nutgate/http/task.h"
+#include "nutgate/http/url.h"
+
+namespace nutgate::http {
+
+struct UpstreamRequest {
+    Method method = Method::Post;
+    std::string target;  // "/v1/chat/completions", below the origin.
+    Headers headers;     // Host, Content-Length and Connection are ours to write.
+    std::string body;
+};
+
+enum class UpstreamFailure {
+    Unreachable,  // Certainly not received: another upstream may be tried.
+    Timeout,      // No byte for the gap limit.
+    Broken,       // The connection ended before the answer did, or it was not HTTP.
+    TooLarge,     // The head is beyond its bound.
+};
+
+// An answer as it comes. Dropping it before its end closes the connection, which cancels the call.
+class UpstreamAnswer {
+public:
+    virtual ~UpstreamAnswer() = default;
+    virtual int status() const = 0;
+    virtual const Headers& headers() const = 0;
+    // The next piece of the body, decoded from its transfer coding, valid until the next call;
+    // empty at the regular end. Fails if the gap limit passes or the connection breaks.
+    virtual Task<Result<std::string_view, UpstreamFailure>> read() = 0;
+};
+
+// Thread-safe: each data thread has connections of its own.
+class UpstreamClient {
+public:
+    struct Options {
+        Url base;  // Its path is not used: targets are whole.
+        Milliseconds connect_timeout{5'000};
+        Milliseconds head_timeout{600'000};  // Until the answer's head: models may think long.
+        Milliseconds gap_timeout{120'000};   // Between two pieces.
+        std::size_t idle_per_thread_max = 64;
+        Milliseconds idle_timeout{30'000};
+        std::size_t head_bytes_max = 64 * 1024;
+        std::string ca_file;  // Empty: the system's. Certificates are always verified.
+    };
+
+    virtual ~UpstreamClient() = default;
+
+    // Sends the request and awaits the answer's head. A pooled connection that turns out to be
+    // closed before any byte of the answer came is replaced once, by a fresh one, if no byte of the
+    // request can have been acted upon.
+    virtual Task<Result<std::unique_ptr<UpstreamAnswer>, UpstreamFailure>> send(
+        UpstreamRequest request) = 0;
+};
+
+std::unique_ptr<UpstreamClient> make_upstream_client(UpstreamClient::Options options,
+                                                     metrics::Registry& metrics);
+
+}  // namespace nutgate::http
