@@ -107,6 +107,16 @@ public:
         nutgate::Msat amount;
     };
     virtual Result<void, SettlerRefusal> issued(store::Tx&, const Issued&) = 0;
+
+    // Proofs of ours that were spent, and not by us: the seed is in use elsewhere. The send that
+    // found out fails in the same transaction. `operation` is that send: told once for each.
+    struct Lost {
+        OperationId operation;
+        MintUrl mint;
+        Unit unit;
+        nutgate::Msat amount;
+    };
+    virtual Result<void, SettlerRefusal> lost(store::Tx&, const Lost&) = 0;
 };
 
 enum class OperationKind { Receive = 1, Send = 2, Issue = 3 };                      // Stored.
@@ -121,6 +131,7 @@ struct OperationView {
     int attempts = 0;
     std::string last_error;
     Time created_at;
+    std::string reference;  // What the caller of begin() named it; an issue: its payment hash.
 };
 
 struct Recovery {
@@ -173,20 +184,27 @@ public:
     // Receive: swap the token's proofs for our own, so that nobody else can spend them.
     Result<Owned<PreparedReceive>, WalletError> prepare_receive(const Token& token);
     nutgate::Msat worth(const PreparedReceive&) const;  // What would be credited.
-    // Fails with TokenSpent if one of its proofs is part of another operation of ours.
+    // The same proofs under the same reference join the operation that has them, done or not. Fails
+    // with TokenPending if one of its proofs is in another operation of ours that has not ended,
+    // with TokenSpent if in one that has.
     Result<OperationId, WalletError> begin_receive(store::Tx&, const PreparedReceive&,
                                                    std::string_view reference);
 
     // Send: `amount` out of the wallet as a token, from `mint` or, where that has too little, the
-    // primary, or any. InsufficientFunds names what there is.
+    // primary, or any. InsufficientFunds names what there is; TokenPending means that it would
+    // suffice once operations under way have ended. Proofs that fit exactly need no mint.
     Result<Owned<PreparedSend>, WalletError> prepare_send(
         nutgate::Msat amount, const std::optional<MintUrl>& mint);
-    // Fails with TokenPending if another operation took one of its proofs first: prepare again.
+    // The token's face value: `amount` in whole units of the mint, rounded down.
+    nutgate::Msat worth(const PreparedSend&) const;
+    // Fails with TokenPending if another operation took one of its proofs first: prepare again. A
+    // reference that has an operation which did not fail joins that one.
     Result<OperationId, WalletError> begin_send(store::Tx&, const PreparedSend&,
                                                 std::string_view reference);
 
     // Runs the operation to its end, or answers InProgress. Safe to call again, at any time, from
-    // any thread: an operation that has ended says how.
+    // any thread: an operation that has ended says how. One that failed with KeysetUnknown or
+    // MintRefused may be prepared again, under the same reference: the keysets were fetched anew.
     Result<void, WalletError> execute(const OperationId& id);
 
     // Issue, in two halves, for the backend that works through a mint's quotes: a locked quote
@@ -219,8 +237,9 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-// A LightningBackend for receiving over a mint's quotes (NUT-04, NUT-23). pay() answers Refused.
-std::unique_ptr<LightningBackend> make_mint_lightning(Wallet& wallet, MintUrl mint,
+// A LightningBackend for receiving over a mint's quotes (NUT-04, NUT-23). pay() answers Refused, as
+// does create_invoice() where the mint's invoice is not of `network`.
+std::unique_ptr<LightningBackend> make_mint_lightning(Wallet& wallet, MintUrl mint, Network network,
                                                       store::Database& database);
 
 }  // namespace nutgate::cashu
