@@ -1,5 +1,5 @@
-// Blind Diffie-Hellman key exchange and its proof of equality (NUT-00, NUT-12), and the secrets that
-// a seed gives (NUT-13). Pure.
+// Blind Diffie-Hellman key exchange and its proof of equality (NUT-00, NUT-12), and the secrets
+// that a seed gives (NUT-13). Pure.
 #pragma once
 
 #include <cstdint>
@@ -50,6 +50,9 @@ public:
     std::optional<BlindingSecret> derive(const KeysetId& id, std::uint64_t counter) const;
     // NUT-20 lock key number `index`: m/129373'/20'/0'/0'/index.
     std::optional<crypto::Scalar> quote_lock_key(std::uint32_t index) const;
+    // The key that others may lock ecash to for us (P2PK), number `index`:
+    // m/129373'/10'/0'/0'/index.
+    std::optional<crypto::Scalar> receive_lock_key(std::uint32_t index) const;
 
 private:
     Secret seed_;
