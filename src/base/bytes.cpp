@@ -1,8 +1,7 @@
 #include "nutgate/base/bytes.h"
 
-#include <string.h>  // explicit_bzero
-
 #include <cstring>
+#include <string.h>  // explicit_bzero
 
 namespace nutgate {
 namespace {

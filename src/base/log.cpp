@@ -1,21 +1,24 @@
 #include "nutgate/base/log.h"
 
+#include <array>
+#include <cctype>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-
-#include <array>
-#include <cctype>
 
 namespace nutgate::log {
 namespace {
 
 spdlog::level::level_enum to_spdlog(Level level) {
     switch (level) {
-        case Level::Debug: return spdlog::level::debug;
-        case Level::Info: return spdlog::level::info;
-        case Level::Warn: return spdlog::level::warn;
-        case Level::Error: return spdlog::level::err;
+        case Level::Debug:
+            return spdlog::level::debug;
+        case Level::Info:
+            return spdlog::level::info;
+        case Level::Warn:
+            return spdlog::level::warn;
+        case Level::Error:
+            return spdlog::level::err;
     }
     return spdlog::level::info;
 }
@@ -71,9 +74,8 @@ bool is_word(char c) {
 
 // How many characters of a secret that begins at `text` may stay; zero: no secret begins here.
 std::size_t kept_prefix(std::string_view text) {
-    constexpr std::array<std::string_view, 9> kPrefixes{"sk-",    "cashuA", "cashuB",
-                                                        "crawB",  "lnbc",   "lntb",
-                                                        "lnbcrt", "creqA",  "CREQB"};
+    constexpr std::array<std::string_view, 9> kPrefixes{"sk-",  "cashuA", "cashuB", "crawB", "lnbc",
+                                                        "lntb", "lnbcrt", "creqA",  "CREQB"};
     constexpr std::size_t kLengthMin = 16;  // Shorter words are not secrets: "sk-" in a sentence.
     std::size_t length = 0;
     while (length < text.size() && is_word(text[length])) ++length;

@@ -6,7 +6,6 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
-
 #include <utility>
 
 #include "nutgate/base/sync.h"
@@ -17,7 +16,7 @@ namespace {
 class PrometheusCounter final : public Counter {
 public:
     explicit PrometheusCounter(prometheus::Counter& counter) : counter_{counter} {}
-    void add(std::uint64_t n) override { counter_.Increment(static_cast<double>(n)); }  // style: the library's type
+    void add(std::uint64_t n) override { counter_.Increment(static_cast<double>(n)); }
     std::uint64_t value() const override { return static_cast<std::uint64_t>(counter_.Value()); }
 
 private:
@@ -27,8 +26,10 @@ private:
 class PrometheusGauge final : public Gauge {
 public:
     explicit PrometheusGauge(prometheus::Gauge& gauge) : gauge_{gauge} {}
-    void set(std::int64_t value) override { gauge_.Set(static_cast<double>(value)); }  // style: the library's type
-    void add(std::int64_t difference) override { gauge_.Increment(static_cast<double>(difference)); }  // style: the library's type
+    void set(std::int64_t value) override { gauge_.Set(static_cast<double>(value)); }
+    void add(std::int64_t difference) override {
+        gauge_.Increment(static_cast<double>(difference));
+    }
     std::int64_t value() const override { return static_cast<std::int64_t>(gauge_.Value()); }
 
 private:
@@ -39,7 +40,7 @@ class PrometheusHistogram final : public Histogram {
 public:
     explicit PrometheusHistogram(prometheus::Histogram& histogram) : histogram_{histogram} {}
     void observe_microseconds(std::uint64_t value) override {
-        histogram_.Observe(static_cast<double>(value) / 1e6);  // style: the library's type
+        histogram_.Observe(static_cast<double>(value) / 1e6);
     }
 
 private:
@@ -69,13 +70,11 @@ struct Registry::Impl {
 Registry::Registry() : impl_{std::make_unique<Impl>()} {}
 Registry::~Registry() = default;
 
-Counter& Registry::counter(const std::string& name, const std::string& what,
-                           const Labels& labels) {
+Counter& Registry::counter(const std::string& name, const std::string& what, const Labels& labels) {
     const Lock lock{impl_->mutex};
     auto& slot = impl_->counters[{name, labels}];
     if (!slot) {
-        auto& family =
-            prometheus::BuildCounter().Name(name).Help(what).Register(impl_->registry);
+        auto& family = prometheus::BuildCounter().Name(name).Help(what).Register(impl_->registry);
         slot = std::make_unique<PrometheusCounter>(family.Add(labels));
     }
     return *slot;
@@ -96,8 +95,7 @@ Histogram& Registry::histogram(const std::string& name, const std::string& what,
     const Lock lock{impl_->mutex};
     auto& slot = impl_->histograms[{name, labels}];
     if (!slot) {
-        auto& family =
-            prometheus::BuildHistogram().Name(name).Help(what).Register(impl_->registry);
+        auto& family = prometheus::BuildHistogram().Name(name).Help(what).Register(impl_->registry);
         slot = std::make_unique<PrometheusHistogram>(family.Add(labels, buckets()));
     }
     return *slot;

@@ -21,8 +21,8 @@ TEST_CASE("scheduler: a one-shot job runs once, a periodic one again and again")
 TEST_CASE("scheduler: hurry brings a far job forward") {
     std::binary_semaphore ran{0};
     Scheduler scheduler;
-    const auto id = scheduler.every(Milliseconds{3'600'000}, "far",
-                                    [&](std::stop_token) { ran.release(); });
+    const auto id =
+        scheduler.every(Milliseconds{3'600'000}, "far", [&](std::stop_token) { ran.release(); });
     scheduler.hurry(id);
     ran.acquire();
 }

@@ -73,10 +73,10 @@ using PaymentHash = ByteId<struct PaymentHashTag, 32>;  // Names a Lightning pay
 using Preimage = ByteId<struct PreimageTag, 32>;        // Proves that payment. A secret until paid.
 using TransferId = ByteId<struct TransferTag, 32>;      // Idempotency key of a ledger transfer.
 using HoldId = ByteId<struct HoldTag, 16>;
-using OperationId = ByteId<struct OperationTag, 16>;    // One wallet operation, across crashes.
+using OperationId = ByteId<struct OperationTag, 16>;        // One wallet operation, across crashes.
 using TokenIdentity = ByteId<struct TokenIdentityTag, 32>;  // SHA-256 of a token's sorted Ys.
 using InvoiceLookup = ByteId<struct InvoiceLookupTag, 32>;  // HMAC of an invoice id: never the id.
-using QuoteId = TextId<struct QuoteTag>;                // A mint's quote; the mint chose it.
+using QuoteId = TextId<struct QuoteTag>;                    // A mint's quote; the mint chose it.
 using ModelId = TextId<struct ModelTag>;
 
 }  // namespace nutgate
