@@ -1,0 +1,96 @@
+// What outside events do to the books: the wallet's and the embedded mint's (design.md section 5).
+//
+// Made before the wallet and the mint, which it is handed to; the Cashier, which uses them, is made
+// after. Everything here happens within a transaction of the wallet's or the mint's, so their
+// tables and the books change together. Each ledger transfer's id is the SHA-256 of what it is for
+// and of the event's own stable reference: an event told twice is booked once.
+//
+// Thread-safe: it has no state but the database.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nutgate/base/amount.h"
+#include "nutgate/base/clock.h"
+#include "nutgate/base/id.h"
+#include "nutgate/base/result.h"
+#include "nutgate/base/secret.h"
+#include "nutgate/cashu/mint.h"
+#include "nutgate/cashu/wallet.h"
+#include "nutgate/crypto/random.h"
+#include "nutgate/keyring/keyring.h"
+#include "nutgate/ledger/ledger.h"
+#include "nutgate/store/store.h"
+
+namespace nutgate {
+
+// The names of the income accounts: what the owner may take out is their sum.
+inline constexpr std::string_view kRevenueRequests = "requests";  // Charges for answers.
+inline constexpr std::string_view kRevenueMint = "mint";          // The embedded mint's fees.
+Account ecash_account(const cashu::MintUrl& mint, cashu::Unit unit);
+Account lightning_account(std::string_view backend);
+Account outstanding_account(const cashu::KeysetId& keyset);
+Account revenue_account(std::string_view what);
+
+class CashierBooks final : public cashu::Settler, public cashu::MintBooks {
+public:
+    // `mint_backend`: the name() of the embedded mint's Lightning backend.
+    CashierBooks(Ledger& ledger, Keyring& keyring, const Secret& seed, const Clock& clock,
+                 crypto::Random& random, std::string mint_backend);
+
+    // The cashier's tables: deposits, invoices, settlements, refunds.
+    static Result<void, store::StoreFailure> migrate(store::Database& database);
+
+    // Settler: deposits, refunds and payouts by their reference, issues by their payment hash. A
+    // reference that no row of ours has is a refusal.
+    Result<void, cashu::SettlerRefusal> received(store::Tx&, const Received&) override;
+    Result<void, cashu::SettlerRefusal> receive_failed(store::Tx&, std::string_view reference,
+                                                       const cashu::WalletError& why) override;
+    Result<void, cashu::SettlerRefusal> sent(store::Tx&, const Sent&) override;
+    Result<void, cashu::SettlerRefusal> send_failed(store::Tx&, std::string_view reference,
+                                                    const cashu::WalletError& why) override;
+    Result<void, cashu::SettlerRefusal> issued(store::Tx&, const Issued&) override;
+
+    // MintBooks. It has no way to refuse, so where the ledger does, the transaction is failed: the
+    // mint then answers as if the store were away, and nothing was handed out.
+    void quote_paid(store::Tx&, const PaymentHash&, Msat amount) override;
+    void issued(store::Tx&, std::string_view reference, const cashu::KeysetId&,
+                Msat amount) override;
+    void swapped(store::Tx&, std::string_view reference, const std::vector<SwapLine>&,
+                 Msat fee) override;
+    void melt_begun(store::Tx&, std::string_view quote, const std::vector<SwapLine>&) override;
+    void melt_paid(store::Tx&, std::string_view quote, const MeltEnd&) override;
+    void melt_failed(store::Tx&, std::string_view quote, const std::vector<SwapLine>&) override;
+
+    // Money that a payment method reported: one row per money event, and its credit. With no
+    // invoice of ours it is kept as unclaimed until one claims it. `asset` is the account that
+    // grew.
+    Result<Applied, LedgerError> settle(store::Tx&, const PaymentHash& payment,
+                                        const Account& asset, Msat amount);
+    // Credits what arrived for `payment` before its invoice's row knew the hash, if anything did.
+    Result<void, LedgerError> claim(store::Tx&, const PaymentHash& payment);
+
+    // The text of a refund's or payout's token, which only this node's seed opens.
+    std::optional<std::string> open_token(std::string_view reference, BytesView sealed) const;
+
+private:
+    Ledger& ledger_;
+    Keyring& keyring_;
+    const Clock& clock_;
+    crypto::Random& random_;
+    std::string mint_backend_;
+    Secret sealing_key_;
+};
+
+// Books against what they are about. No fault: equal to the msat.
+struct BooksAudit {
+    AuditReport ledger;
+    std::vector<std::string> faults;  // The ledger's own, and every sum that does not match.
+    bool sound() const { return faults.empty(); }
+};
+// Everything in it is read from the database, so it works on a killed node's, too.
+BooksAudit audit_books(store::Reader&, const Ledger&, Ledger::Depth depth);
+
+}  // namespace nutgate

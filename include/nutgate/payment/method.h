@@ -1,0 +1,107 @@
+// A way to pay: one interface, one file per rail. A method opens a payment, and says what became of
+// it; it never credits anything. The cashier does, once per money event, in its own transaction.
+//
+// A payment is planned and stored before it is opened, so that an answer which got lost is asked
+// for again under the same label. Pushes are hints to poll(); no amount in one is ever believed.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nutgate/base/amount.h"
+#include "nutgate/base/clock.h"
+#include "nutgate/base/id.h"
+#include "nutgate/base/result.h"
+#include "nutgate/lightning/backend.h"
+
+namespace nutgate::payment {
+
+// What a text that a person pasted is. Decided by its form alone; it may still be invalid.
+enum class TextKind {
+    Token,             // cashuA… cashuB…: money itself.
+    TokenRequest,      // creqA…: asks for a token (NUT-18).
+    Invoice,           // lnbc…: asks for a Lightning payment.
+    Offer,             // lno1…: BOLT12.
+    LightningAddress,  // name@host
+    Lnurl,             // lnurl1…
+};
+std::string_view to_text(TextKind kind);
+
+// Where the money is once poll() says Settled, which decides who books it.
+enum class Funds {
+    AtMethod,  // At `holder`: the cashier books it when it has seen Settled.
+    InWallet,  // As ecash: the wallet told the Settler in the transaction that stored it, before
+               // poll() could say Settled. Booking it again would make money.
+};
+
+struct Capabilities {
+    bool takes_text = false;  // Its money is a text (a token): given to the cashier's deposit.
+    bool opens = false;       // open() makes something to be paid.
+    bool refunds = false;     // A balance can leave by it.
+    bool reversible = false;  // What is settled can be taken back by the payer.
+    Msat amount_min;
+    Msat amount_max;
+    Funds funds = Funds::InWallet;
+    std::string holder;  // Of Funds::AtMethod: the backend, as the books name it.
+};
+
+struct Plan {
+    std::string label;  // Our own name of this payment, stored before open().
+    Msat amount;
+    std::string memo;
+    Seconds expiry;
+};
+
+struct Presentation {
+    std::string text;       // What the payer's wallet takes: a BOLT11 invoice.
+    std::string reference;  // Names the money event: the payment hash, in hex.
+    Time expires_at;
+};
+
+enum class Phase { Pending, Settled, Failed };
+
+struct Observation {
+    Phase phase = Phase::Pending;
+    Msat amount;  // Once Settled: what arrived, not what was asked for.
+    std::optional<Preimage> preimage;
+};
+
+enum class PaymentError {
+    Unsupported,  // This method does not do that.
+    Rejected,     // Understood and refused.
+    Unreachable,  // Nobody answered. For poll(): nothing is known; ask again.
+};
+
+// Thread-safe. VERIFYs nothing about its texts: they come from outside.
+class PaymentMethod {
+public:
+    virtual ~PaymentMethod() = default;
+
+    // As settlements are stored under, for ever: "cashu", "lightning".
+    virtual std::string_view id() const = 0;
+    virtual std::string_view title() const = 0;
+    virtual std::string description() const = 0;  // One sentence, for /v1/info and people.
+    virtual Capabilities capabilities() const = 0;
+    // Empty if the text is not of this rail.
+    virtual std::optional<TextKind> detect(std::string_view text) const = 0;
+
+    // Repeatable: the same plan does not have to be paid twice.
+    virtual Result<Presentation, PaymentError> open(const Plan& plan) = 0;
+    // The only source of truth about a payment.
+    virtual Result<Observation, PaymentError> poll(std::string_view reference) = 0;
+};
+
+std::unique_ptr<PaymentMethod> make_cashu_method();
+
+struct LightningMethodOptions {
+    Funds funds = Funds::InWallet;  // AtMethod for a node of ours.
+    Msat amount_min = *Msat::from_raw(1'000);
+    Msat amount_max = *Msat::from_raw(1'000'000'000);
+};
+std::unique_ptr<PaymentMethod> make_lightning_method(LightningBackend& backend,
+                                                     const LightningMethodOptions& options);
+
+}  // namespace nutgate::payment
