@@ -1,0 +1,102 @@
+// One metered request: identify, price, hold, forward, meter, settle, report.
+//
+// What is held covers the request whatever the upstream does; what is charged is what was metered,
+// never more than the hold. Whoever leaves early pays for what was made until then; who gets no
+// answer pays nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "nutgate/base/amount.h"
+#include "nutgate/base/clock.h"
+#include "nutgate/base/id.h"
+#include "nutgate/base/metrics.h"
+#include "nutgate/base/result.h"
+#include "nutgate/crypto/random.h"
+#include "nutgate/http/error_envelope.h"
+#include "nutgate/http/server.h"
+#include "nutgate/http/task.h"
+#include "nutgate/ledger/ledger.h"
+#include "nutgate/proxy/models.h"
+#include "nutgate/store/store.h"
+
+namespace nutgate::proxy {
+
+// Who may spend what, as the keyring knows it: declared by its consumer.
+class Admission {
+public:
+    virtual ~Admission() = default;
+
+    // Which key a credential is, by its MAC alone: no memory is searched and no disk touched.
+    virtual std::optional<KeyId> identify(std::string_view credential) const = 0;
+
+    struct Admitted {
+        Account payer;   // Whose balance is taken from: the key's own, or its parent's.
+        Msat available;  // What this key may still spend, this hold already taken off.
+    };
+    // Part of the transaction that takes the hold: expiry and limits, checked and counted in the
+    // same statements. Without effect if it refuses.
+    virtual Result<Admitted, http::ApiError> take(store::Tx& tx, const KeyId& key, const Hold& hold,
+                                                  Ledger& ledger) = 0;
+    // Part of the transaction that ends it: gives back what was counted beyond `cost`.
+    virtual void settled(store::Tx& tx, const KeyId& key, Msat held, Msat cost) = 0;
+};
+
+// Turns a token sent in place of a key into a balance. It calls mints, so it works on a thread of
+// its own and calls `done` exactly once, from there.
+class TokenRedeemer {
+public:
+    virtual ~TokenRedeemer() = default;
+    virtual void redeem(std::string token,
+                        std::function<void(Result<KeyId, http::ApiError>)> done) = 0;
+};
+
+class Gateway {
+public:
+    struct Options {
+        Milliseconds hold_time{600'000};      // Renewed while the request lives.
+        std::size_t unposted_max = 4096;      // Charges on their way to the books: beyond it 503.
+        Milliseconds unposted_age_max{1000};  // Of the oldest of them: beyond it 503.
+        std::size_t answer_bytes_max = 64 * 1024 * 1024;  // Of a buffered answer.
+        // What a 402 tells an agent that wants to pay, as JSON: "methods" in `detail`.
+        std::string methods_json = "[]";
+        // A NUT-18 payment request for at least that much; may be absent or answer with nothing.
+        std::function<std::string(Msat)> payment_request;
+    };
+    struct Services {
+        store::Database& database;
+        Ledger& ledger;
+        Admission& admission;
+        TokenRedeemer* redeemer;  // Null: tokens are refused, with the way to deposit them.
+        const Models& models;
+        const Clock& clock;
+        crypto::Random& random;
+        metrics::Registry& metrics;
+    };
+
+    Gateway(Services services, Options options);
+    // Waits until every charge that is on its way has been answered by the database.
+    ~Gateway();
+    Gateway(const Gateway&) = delete;
+    Gateway& operator=(const Gateway&) = delete;
+
+    // POST /v1/chat/completions.
+    http::Task<void> chat_completions(http::Exchange& exchange);
+
+    const Models& models() const;
+
+    // To be called every second: renews the holds of requests that live, offers charges that the
+    // database refused to take once more.
+    void tend();
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nutgate::proxy

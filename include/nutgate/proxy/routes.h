@@ -1,0 +1,20 @@
+// Where what is sold lies: POST /v1/chat/completions, GET /v1/models, GET /v1/models/{id}, each
+// with and without "v1/", the list with and without a slash at its end. Every other path that
+// others sell is not taken, and so answered 404.
+#pragma once
+
+#include <cstddef>
+
+#include "nutgate/http/server.h"
+#include "nutgate/proxy/gateway.h"
+
+namespace nutgate::proxy {
+
+struct RouteOptions {
+    std::size_t request_bytes_max = 10 * 1024 * 1024;
+};
+
+// The gateway outlives the server.
+void add_routes(http::Server& server, Gateway& gateway, RouteOptions options = {});
+
+}  // namespace nutgate::proxy
