@@ -15,9 +15,13 @@ namespace nutgate::crypto {
 
 // Twelve English words.
 std::string new_mnemonic(Random& random);
-// Known words, a right count (12, 15, 18, 21 or 24) and checksum.
+// Known words in lower case with one space between, a right count (12, 15, 18, 21 or 24) and
+// checksum.
 bool mnemonic_valid(std::string_view words);
-// 64 bytes. `words` must be valid.
+// ASCII only: other text would have to be normalised (NFKD), and a seed that no other wallet finds
+// again is worse than a refusal.
+bool passphrase_valid(std::string_view passphrase);
+// 64 bytes. `words` and `passphrase` must be valid.
 Secret mnemonic_seed(std::string_view words, std::string_view passphrase = {});
 
 // BIP-32, private derivation only.

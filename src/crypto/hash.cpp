@@ -1,0 +1,121 @@
+#include "nutgate/crypto/hash.h"
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include <limits>
+#include <memory>
+#include <tuple>
+
+#include "nutgate/base/verify.h"
+#include "raw.h"
+
+namespace nutgate::crypto {
+namespace {
+
+using DigestContext = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
+using MacContext = std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)>;
+
+// Fetched once: looking an algorithm up by name costs more than hashing a short text with it.
+const EVP_MD* sha256_algorithm() {
+    static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    return algorithm;
+}
+
+EVP_MAC* hmac_algorithm() {
+    static EVP_MAC* const algorithm = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+    return algorithm;
+}
+
+template <std::size_t N>
+ByteArray<N> hmac(const char* digest, BytesView key, std::initializer_list<BytesView> parts) {
+    const MacContext context{EVP_MAC_CTX_new(hmac_algorithm()), &EVP_MAC_CTX_free};
+    VERIFY(context != nullptr);
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, const_cast<char*>(digest), 0),
+        OSSL_PARAM_construct_end()};
+    VERIFY(EVP_MAC_init(context.get(), raw(key), key.size(), params) == 1);
+    for (const BytesView part : parts) {
+        VERIFY(EVP_MAC_update(context.get(), raw(part), part.size()) == 1);
+    }
+    ByteArray<N> mac;
+    std::size_t size = 0;
+    VERIFY(EVP_MAC_final(context.get(), raw_out(mac), &size, N) == 1);
+    VERIFY(size == N);
+    return mac;
+}
+
+}  // namespace
+
+Hash256 sha256(BytesView bytes) { return sha256({bytes}); }
+
+Hash256 sha256(std::initializer_list<BytesView> parts) {
+    const DigestContext context{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
+    VERIFY(context != nullptr);
+    VERIFY(EVP_DigestInit_ex(context.get(), sha256_algorithm(), nullptr) == 1);
+    for (const BytesView part : parts) {
+        VERIFY(EVP_DigestUpdate(context.get(), raw(part), part.size()) == 1);
+    }
+    Hash256 hash;
+    VERIFY(EVP_DigestFinal_ex(context.get(), raw_out(hash), nullptr) == 1);
+    return hash;
+}
+
+Hash256 tagged_hash(std::string_view tag, std::initializer_list<BytesView> parts) {
+    const Hash256 prefix = sha256(as_bytes(tag));
+    const DigestContext context{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
+    VERIFY(context != nullptr);
+    VERIFY(EVP_DigestInit_ex(context.get(), sha256_algorithm(), nullptr) == 1);
+    for (int i = 0; i < 2; ++i) {
+        VERIFY(EVP_DigestUpdate(context.get(), prefix.data(), prefix.size()) == 1);
+    }
+    for (const BytesView part : parts) {
+        VERIFY(EVP_DigestUpdate(context.get(), raw(part), part.size()) == 1);
+    }
+    Hash256 hash;
+    VERIFY(EVP_DigestFinal_ex(context.get(), raw_out(hash), nullptr) == 1);
+    return hash;
+}
+
+Hash256 hmac_sha256(BytesView key, std::initializer_list<BytesView> parts) {
+    return hmac<32>("SHA256", key, parts);
+}
+
+Hash512 hmac_sha512(BytesView key, std::initializer_list<BytesView> parts) {
+    return hmac<64>("SHA512", key, parts);
+}
+
+Hash512 pbkdf2_hmac_sha512(BytesView password, BytesView salt, int iterations) {
+    constexpr std::size_t kIntMax = std::numeric_limits<int>::max();
+    VERIFY(iterations > 0 && password.size() <= kIntMax && salt.size() <= kIntMax);
+    Hash512 key;
+    VERIFY(PKCS5_PBKDF2_HMAC(reinterpret_cast<const char*>(raw(password)),
+                             static_cast<int>(password.size()), raw(salt),
+                             static_cast<int>(salt.size()), iterations, EVP_sha512(),
+                             static_cast<int>(key.size()), raw_out(key)) == 1);
+    return key;
+}
+
+Bytes hkdf_sha256(BytesView secret, BytesView salt, std::string_view label, std::size_t size) {
+    constexpr std::size_t kBlock = std::tuple_size_v<Hash256>;
+    VERIFY(size <= 255 * kBlock);  // The counter below is one byte.
+    Hash256 pseudorandom_key = hmac_sha256(salt, {secret});
+    Bytes key;
+    key.reserve(size + kBlock);
+    Hash256 block{};
+    BytesView previous;  // Empty before the first block.
+    for (std::uint8_t counter = 1; key.size() < size; ++counter) {
+        const std::byte count{counter};
+        block = hmac_sha256(pseudorandom_key, {previous, as_bytes(label), BytesView{&count, 1}});
+        previous = block;
+        key.insert(key.end(), block.begin(), block.end());
+    }
+    wipe(std::span{key}.subspan(size));
+    key.resize(size);
+    wipe(block);
+    wipe(pseudorandom_key);
+    return key;
+}
+
+}  // namespace nutgate::crypto
