@@ -108,7 +108,8 @@ public:
         return std::move(rows.front());
     }
 
-protected:
+    // What both of the above are made of: for arguments whose number is only known at run time, and
+    // for a Tx that stands in front of another (the crash tests' does).
     struct Answer {
         std::vector<Row> rows;
         std::int64_t changed = 0;
@@ -142,7 +143,8 @@ public:
     // Runs `body` in one serializable transaction and returns what it returned: a value commits,
     // a failure rolls back. `body` may run on another thread while its caller waits, together with
     // other callers' bodies under one commit, and more than once, when the engine reports a
-    // conflict; so it must have no effect but through its Tx, and moves nothing out of its captures.
+    // conflict; so it must have no effect but through its Tx, and moves nothing out of its
+    // captures.
     //
     // Thread-safe. Returns the body's error type made from StoreFailure if the database failed.
     // A commit whose fate is unknown counts as failed: every write that matters carries an id of
@@ -153,13 +155,18 @@ public:
     auto transact(Body&& body) -> std::invoke_result_t<Body, Tx&>;
 
     // The same without waiting: for coroutines. `body` returns whether to commit; `done` is called
-    // on the writer's thread once its fate is known, must not block, and is called exactly once.
+    // on the writer's thread once its fate is known, must not block, and is called exactly once. If
+    // the queue is full or the database cannot be written to, it is called before submit returns.
     virtual void submit(std::function<bool(Tx&)> body, Done done) = 0;
 
     // Runs `body` on the caller's thread with a view that no writer can change or is kept from
     // writing by. Returns what the body returned, or its error type made from StoreFailure.
+    // It too waits (for a connection, for the disk), so the same threads are kept from it.
     template <class Body>
     auto read(Body&& body) -> std::invoke_result_t<Body, Reader&>;
+
+    // Behind back_up() in open.h: writes a consistent copy to `path`, which is there and empty.
+    virtual Result<void, StoreFailure> copy_to(const std::string& path) = 0;
 
 private:
     // Calls `body` within a transaction; `body` says whether to commit. Throws StoreFailure.

@@ -1,0 +1,148 @@
+#include "sqlite_writer.h"
+
+#include <algorithm>
+#include <pthread.h>
+#include <string>
+#include <utility>
+
+#include "nutgate/base/log.h"
+#include "nutgate/base/verify.h"
+#include "waiting.h"
+
+namespace nutgate::store {
+namespace {
+
+class SqliteTx final : public Tx {
+public:
+    explicit SqliteTx(Connection& connection) : connection_{connection} {}
+
+    Answer run(std::string_view sql, std::span<const Value> args) override {
+        try {
+            return connection_.run(sql, args);
+        } catch (const StoreFailure& failure) {
+            if (!failure_) failure_ = failure;
+            throw;  // style: it is a StoreFailure, on its way to run_job()
+        }
+    }
+
+    // A body that swallowed it must not commit half of what it meant to do.
+    const std::optional<StoreFailure>& failure() const { return failure_; }
+
+private:
+    Connection& connection_;
+    std::optional<StoreFailure> failure_;
+};
+
+}  // namespace
+
+Writer::Writer(std::unique_ptr<Connection> connection, const OpenOptions& options)
+    : options_{options}, connection_{std::move(connection)}, thread_{[this] { run(); }} {
+    VERIFY(options_.group_max > 0);
+}
+
+Writer::~Writer() {
+    {
+        const Lock lock{mutex_};
+        stopping_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+}
+
+void Writer::submit(std::function<bool(Tx&)> body, Database::Done done) {
+    {
+        const Lock lock{mutex_};
+        VERIFY(!stopping_);
+        if (queue_.size() < options_.queue_max) {
+            queue_.push_back({std::move(body), std::move(done), std::nullopt});
+            body = nullptr;
+        }
+    }
+    if (body) {
+        done(StoreFailure{"too many transactions are waiting"});
+        return;
+    }
+    changed_.notify_one();
+}
+
+void Writer::run() {
+    pthread_setname_np(pthread_self(), "store-writer");
+    forbid_waiting_on_this_thread();  // It would wait for itself.
+    for (;;) {
+        std::vector<Job> group = next_group();
+        if (group.empty()) return;
+        run_group(group);
+        for (Job& job : group) job.done(std::move(job.failure));
+    }
+}
+
+std::vector<Writer::Job> Writer::next_group() {
+    const Lock lock{mutex_};
+    while (queue_.empty() && !stopping_) changed_.wait(mutex_);
+    const auto size = static_cast<std::ptrdiff_t>(std::min(queue_.size(), options_.group_max));
+    std::vector<Job> group{std::move_iterator{queue_.begin()},
+                           std::move_iterator{queue_.begin() + size}};
+    queue_.erase(queue_.begin(), queue_.begin() + size);
+    return group;
+}
+
+void Writer::run_group(std::vector<Job>& group) {
+    // Each round that lost its transaction lost it by a job that is out of the next one, so this
+    // ends.
+    while (try_group(group) == Ran::TransactionLost) {
+    }
+}
+
+Writer::Ran Writer::try_group(std::vector<Job>& group) {
+    const auto still_in = [](const Job& job) { return !job.failure.has_value(); };
+    if (std::none_of(group.begin(), group.end(), still_in)) return Ran::Finished;
+    try {
+        connection_->run("BEGIN IMMEDIATE");
+        for (Job& job : group) {
+            if (!still_in(job)) continue;
+            if (run_job(job) == Ran::TransactionLost) {
+                log::warn("store_transaction_lost", {{"detail", job.failure->detail}});
+                connection_->roll_back();
+                return Ran::TransactionLost;
+            }
+        }
+        connection_->run("COMMIT");
+    } catch (const StoreFailure& failure) {
+        // No transaction could be begun, or none committed: nobody's work was done.
+        log::error("store_commit_failed", {{"detail", failure.detail}});
+        connection_->roll_back();
+        for (Job& job : group) {
+            if (still_in(job)) job.failure = failure;
+        }
+    }
+    return Ran::Finished;
+}
+
+Writer::Ran Writer::run_job(Job& job) {
+    try {
+        connection_->run("SAVEPOINT job");
+        SqliteTx tx{*connection_};
+        bool commit = false;
+        try {
+            const OpenMark mark;
+            commit = job.body(tx);
+        } catch (const StoreFailure& failure) {
+            job.failure = failure;
+        }
+        if (!job.failure && tx.failure()) job.failure = tx.failure();
+        // When the disk is full or fails, SQLite may have undone the whole transaction by itself,
+        // and with it what this job's neighbours did before: they have to run again.
+        if (!connection_->in_transaction()) {
+            VERIFY(job.failure.has_value());
+            return Ran::TransactionLost;
+        }
+        if (!commit || job.failure) connection_->run("ROLLBACK TO job");
+        connection_->run("RELEASE job");
+        return Ran::Finished;
+    } catch (const StoreFailure& failure) {
+        if (!job.failure) job.failure = failure;
+        return Ran::TransactionLost;
+    }
+}
+
+}  // namespace nutgate::store
