@@ -21,31 +21,12 @@
 #include "nutgate/http/error_envelope.h"
 #include "nutgate/http/server.h"
 #include "nutgate/http/task.h"
+#include "nutgate/keyring/keyring.h"
 #include "nutgate/ledger/ledger.h"
 #include "nutgate/proxy/models.h"
 #include "nutgate/store/store.h"
 
 namespace nutgate::proxy {
-
-// Who may spend what, as the keyring knows it: declared by its consumer.
-class Admission {
-public:
-    virtual ~Admission() = default;
-
-    // Which key a credential is, by its MAC alone: no memory is searched and no disk touched.
-    virtual std::optional<KeyId> identify(std::string_view credential) const = 0;
-
-    struct Admitted {
-        Account payer;   // Whose balance is taken from: the key's own, or its parent's.
-        Msat available;  // What this key may still spend, this hold already taken off.
-    };
-    // Part of the transaction that takes the hold: expiry and limits, checked and counted in the
-    // same statements. Without effect if it refuses.
-    virtual Result<Admitted, http::ApiError> take(store::Tx& tx, const KeyId& key, const Hold& hold,
-                                                  Ledger& ledger) = 0;
-    // Part of the transaction that ends it: gives back what was counted beyond `cost`.
-    virtual void settled(store::Tx& tx, const KeyId& key, Msat held, Msat cost) = 0;
-};
 
 // Turns a token sent in place of a key into a balance. It calls mints, so it works on a thread of
 // its own and calls `done` exactly once, from there.
@@ -65,13 +46,15 @@ public:
         std::size_t answer_bytes_max = 64 * 1024 * 1024;  // Of a buffered answer.
         // What a 402 tells an agent that wants to pay, as JSON: "methods" in `detail`.
         std::string methods_json = "[]";
+        // What this node calls itself in an answer's "provider".
+        std::string provider = "nutgate";
         // A NUT-18 payment request for at least that much; may be absent or answer with nothing.
         std::function<std::string(Msat)> payment_request;
     };
     struct Services {
         store::Database& database;
         Ledger& ledger;
-        Admission& admission;
+        Keyring& keyring;
         TokenRedeemer* redeemer;  // Null: tokens are refused, with the way to deposit them.
         const Models& models;
         const Clock& clock;

@@ -1,9 +1,8 @@
 // Usage out of a passing answer. A meter sees every byte on its way from an upstream to a client
-// and changes none but the two that the contract asks for: the usage chunk that we, not the client,
-// asked for is withheld, and [DONE] is held back until the charge has been told.
+// and changes none but what the contract asks for: the chunk that holds nothing but the usage, and
+// [DONE], are withheld, because the last event of a stream is ours and tells both usage and cost.
 //
-// Bounded: a line longer than Options::line_bytes_max ends the metering, not the answer. From there
-// on bytes pass unseen, are counted, and the answer is settled at the estimate.
+// Bounded: a frame longer than Options::frame_bytes_max passes unseen, and is counted as text.
 #pragma once
 
 #include <cstddef>
@@ -53,8 +52,7 @@ std::int64_t estimate_tokens(const Delivered& delivered, std::int64_t bytes_per_
 class SseMeter {
 public:
     struct Options {
-        bool withhold_usage_chunk = false;  // The client did not ask for it.
-        std::size_t line_bytes_max = 8 * 1024 * 1024;
+        std::size_t frame_bytes_max = 8 * 1024 * 1024;
     };
 
     explicit SseMeter(Options options) : options_{options} {}
@@ -65,37 +63,43 @@ public:
     // The upstream's stream ended: what is left of an unfinished frame.
     void finish(std::string& out);
 
-    bool done() const { return done_; }          // [DONE] was seen, and is withheld.
+    bool done() const { return done_; }          // [DONE] was seen.
     bool failed() const { return failed_; }      // An error event was seen, and passed on.
     bool finished() const { return finished_; }  // Some choice has its finish_reason.
-    bool overrun() const { return overrun_; }
+    bool overrun() const { return overrun_; }    // Some frame passed unseen.
     const std::optional<UsageFields>& usage() const { return usage_; }
     const Delivered& delivered() const { return delivered_; }
-    // Of the first chunk that named them, as JSON text: what the last event of ours repeats.
+    // The JSON of the last chunk that was withheld; empty if there was none.
+    const std::string& usage_chunk() const { return usage_chunk_; }
+    // What every chunk repeats, as JSON text, from the first that has it; empty if none has.
     const std::string& id_json() const { return id_json_; }
+    const std::string& model_json() const { return model_json_; }
     const std::string& created_json() const { return created_json_; }
 
 private:
-    void end_line(std::string& out);
+    void take(std::string_view bytes, std::string& out);
+    void take_trailing_lf(std::string& out);
     void end_frame(std::string& out);
     bool passes(std::string_view frame);
     bool look_at(std::string_view data);
-    void overrun(std::string& out);
 
     Options options_;
-    std::string frame_;           // Since the last blank line.
-    std::size_t line_begin_ = 0;  // In frame_.
-    std::size_t scanned_ = 0;     // Of frame_.
-    bool after_cr_ = false;       // An LF now belongs to the line end before it.
-    bool dropped_last_ = false;   // … and goes where that frame went.
-    bool first_ = true;           // A byte order mark may come.
+    std::string frame_;              // Since the last blank line.
+    std::size_t line_bytes_ = 0;     // Of the line that has not ended.
+    std::size_t unseen_bytes_ = 0;   // Of a frame beyond the bound, which passes as it comes.
+    bool after_cr_ = false;          // An LF now belongs to the line end before it …
+    bool frame_just_ended_ = false;  // … and goes where that line went.
+    bool dropped_last_ = false;
+    bool first_frame_ = true;  // A byte order mark may stand before it.
     bool done_ = false;
     bool failed_ = false;
     bool finished_ = false;
     bool overrun_ = false;
     std::optional<UsageFields> usage_;
     Delivered delivered_;
+    std::string usage_chunk_;
     std::string id_json_;
+    std::string model_json_;
     std::string created_json_;
 };
 
