@@ -35,9 +35,9 @@ std::string_view to_text(LimitReset reset);                          // "" for N
 Time period_begin(LimitReset reset, Time now);
 
 struct KeyLimits {
-    std::optional<Msat> balance_limit;  // The most it may spend within one period.
+    std::optional<Msat> balance_limit{};  // The most it may spend within one period.
     LimitReset reset = LimitReset::Never;
-    std::optional<Time> valid_until;  // From then on it spends nothing. Refunds still work.
+    std::optional<Time> valid_until{};  // From then on it spends nothing. Refunds still work.
 };
 
 enum class KeyState : std::int16_t { Active = 1, Revoked = 2 };  // Stored: append only.
