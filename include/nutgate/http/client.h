@@ -24,10 +24,10 @@ struct ClientRequest {
 
 struct ClientError {
     enum class Kind {
-        Invalid,   // Not sent: the request itself is malformed.
-        NotSent,   // Certainly no byte of it left us: no such host, connection refused, TLS failed.
-        Ambiguous, // It may have been received: time-out, reset, cut answer.
-        TooLarge,  // Received and answered with more than response_bytes_max.
+        Invalid,  // Not sent: the request itself is malformed.
+        NotSent,  // Certainly no byte of it left us: no such host, connection refused, TLS failed.
+        Ambiguous,  // It may have been received: time-out, reset, cut answer.
+        TooLarge,   // Received and answered with more than response_bytes_max.
     };
     Kind kind;
     std::string detail;  // For the log; without secrets.

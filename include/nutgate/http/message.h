@@ -1,6 +1,8 @@
 // Requests and answers as plain values, the same for both servers' handlers and both clients.
 #pragma once
 
+#include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +27,8 @@ public:
     void add(std::string name, std::string value);
     void set(std::string name, std::string value);  // In place of all of that name.
     void remove(std::string_view name);
+    void clear() { entries_.clear(); }
+    std::size_t count(std::string_view name) const;
     const std::vector<Entry>& entries() const { return entries_; }
 
 private:
@@ -61,5 +65,10 @@ std::string percent_encode(std::string_view text);
 
 // Nothing below ' ' but tab, and no DEL: what may stand in a header's value.
 bool is_header_value(std::string_view text);
+// A token as RFC 9110 has it: what may be a header's name.
+bool is_header_name(std::string_view text);
+
+// Without regard to the case of ASCII letters.
+bool equal_without_case(std::string_view a, std::string_view b);
 
 }  // namespace nutgate::http

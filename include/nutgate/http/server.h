@@ -1,5 +1,6 @@
 // The incoming HTTP/1.1 server: Beast behind a list of what it must refuse
-// (metering-and-gateways 7.3), one io_context per data thread, a bounded pool for blocking handlers.
+// (metering-and-gateways 7.3), one io_context per data thread, a bounded pool for blocking
+// handlers.
 //
 // Every queue, pool, head and body is bounded by Options. After a request that must be refused the
 // answer has Connection: close and no further byte of that connection is interpreted.
@@ -35,13 +36,22 @@ public:
 
     // A streamed answer: head and first piece leave in one write; each piece is on its way before
     // the task ends, which is the back-pressure.
+    // Of a head with a Content-Length of the caller's exactly so many bytes must follow; without
+    // one the pieces go out chunked.
     virtual Task<bool> begin(Response head_and_first_piece) = 0;
     virtual Task<bool> write(std::string_view piece) = 0;
-    virtual Task<bool> end() = 0;
+    virtual Task<bool> end(std::string_view last_piece) = 0;  // In one write with the piece.
+    Task<bool> end() { return end(std::string_view{}); }
 
     // Ends when the client has closed or reset its connection: for use beside the wait for an
-    // upstream (awaitable_operators). Bytes of a pipelined request are left unread and end nothing.
+    // upstream, with first_of(). Bytes of a pipelined request are kept and end nothing.
     virtual Task<void> client_gone() = 0;
+
+    // The same without a coroutine of its own, which a stream of many pieces is better served by:
+    // `gone` is called once, on this thread, when the client has left, or at once if it has
+    // already; it may cancel what the coroutine awaits (UpstreamAnswer::abandon). In place of the
+    // one set before; an empty one ends the watch, and so does the end of the exchange.
+    virtual void on_client_gone(std::function<void()> gone) = 0;
 };
 
 using AsyncHandler = std::function<Task<void>(Exchange&)>;
@@ -56,10 +66,12 @@ struct Route {
 };
 
 // Turns failures of the server itself, and paths that no route takes, into a body of the API's own
-// envelope: `status` 400, 404, 405, 408, 413, 414, 415, 431, 500, 503 or 505, `code` a stable word.
-using ErrorBody =
-    std::function<Response(const Request&, int status, std::string_view code, std::string_view message)>;
-// Sees every answer's head before it is written: CORS, x-routstr-request-id.
+// envelope: `status` 400, 404, 405, 408, 413, 414, 415, 417, 421, 431, 500, 503 or 505, `code` a
+// stable word. Called on data threads: it may not block.
+using ErrorBody = std::function<Response(const Request&, int status, std::string_view code,
+                                         std::string_view message)>;
+// Sees every answer's head before it is written: CORS, x-routstr-request-id. OPTIONS of a path that
+// has a route is answered 204 with Allow and what this adds. Called on data threads.
 using HeadFilter = std::function<void(const Request&, int status, Headers&)>;
 
 struct ServerError {
@@ -69,11 +81,11 @@ struct ServerError {
 class Server {
 public:
     struct Options {
-        std::string name = "public";       // In thread names, logs and metrics.
+        std::string name = "public";  // In thread names, logs and metrics.
         std::string host = "127.0.0.1";
-        std::uint16_t port = 0;            // 0: any free one; see port().
-        std::size_t data_threads = 0;      // 0: one per core.
-        std::size_t control_threads = 8;   // For blocking handlers.
+        std::uint16_t port = 0;               // 0: any free one; see port().
+        std::size_t data_threads = 0;         // 0: one per core.
+        std::size_t control_threads = 8;      // For blocking handlers.
         std::size_t control_queue_max = 256;  // Beyond it 503 with Retry-After.
         std::size_t connections_max = 16'384;
         std::size_t head_bytes_max = 32 * 1024;
@@ -82,11 +94,15 @@ public:
         std::size_t chunk_extension_bytes_max = 1024;
         std::size_t body_bytes_max = 1024 * 1024;
         Milliseconds head_timeout{10'000};
+        // For a body: so long, and a second more for each 16 KiB that have come.
         Milliseconds body_timeout{60'000};
         Milliseconds idle_timeout{75'000};
         Milliseconds write_timeout{60'000};  // A reader that takes nothing for so long is gone.
-        std::vector<std::string> trusted_proxies;  // Whose X-Forwarded-For is believed.
+        Milliseconds linger_timeout{1'000};  // For a refused client to read why, before the reset.
+        std::vector<std::string> trusted_proxies;  // Addresses whose X-Forwarded-For is believed.
         std::vector<std::string> hosts;  // If not empty: other Host headers are refused (421).
+        // Called first thing on each data thread: what must never be done there can be forbidden.
+        std::function<void()> on_data_thread_start;
     };
 
     Server(Options options, metrics::Registry& metrics);
@@ -104,10 +120,11 @@ public:
     Result<void, ServerError> start();
     std::uint16_t port() const;
 
-    // Where requests with handlers of this server's data plane run; for timers of upstream clients.
     std::size_t data_threads() const;
 
     // Stops accepting, lets requests in flight end until the deadline, cancels the rest, joins.
+    // Blocking handlers that run are waited for in any case: what they do can't be undone.
+    // A second call does nothing.
     void drain(Milliseconds deadline);
 
 private:

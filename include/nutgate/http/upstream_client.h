@@ -1,4 +1,5 @@
-// The data plane's outgoing calls: asynchronous, streamed, connections pooled per upstream and core.
+// The data plane's outgoing calls: asynchronous, streamed, connections pooled per upstream and
+// core.
 #pragma once
 
 #include <cstddef>

@@ -1,0 +1,64 @@
+#include "control_pool.h"
+
+#include <pthread.h>
+#include <utility>
+
+namespace nutgate::http {
+
+void name_this_thread(const std::string& name) {
+    constexpr std::size_t kNameMax = 15;  // The kernel's.
+    ::pthread_setname_np(::pthread_self(), name.substr(0, kNameMax).c_str());
+}
+
+ControlPool::ControlPool(const std::string& name, std::size_t threads, std::size_t queue_max)
+    : queue_max_{queue_max} {
+    threads_.reserve(threads);
+    for (std::size_t i = 0; i < threads; ++i) {
+        threads_.emplace_back([this, label = "control-" + name + "-" + std::to_string(i)] {
+            name_this_thread(label);
+            run();
+        });
+    }
+}
+
+ControlPool::~ControlPool() {
+    {
+        const std::lock_guard lock{mutex_};
+        is_closing_ = true;
+    }
+    changed_.notify_all();
+}
+
+bool ControlPool::is_full() const {
+    const std::lock_guard lock{mutex_};
+    return queue_.size() >= queue_max_ + free_threads_;
+}
+
+bool ControlPool::submit(std::function<void()> job) {
+    {
+        const std::lock_guard lock{mutex_};
+        // What a free thread is about to take does not wait, even if the queue may hold nothing.
+        if (queue_.size() >= queue_max_ + free_threads_) return false;
+        queue_.push_back(std::move(job));
+    }
+    changed_.notify_one();
+    return true;
+}
+
+void ControlPool::run() {
+    std::unique_lock lock{mutex_};
+    for (;;) {
+        ++free_threads_;
+        changed_.wait(lock, [this] { return is_closing_ || !queue_.empty(); });
+        --free_threads_;
+        if (queue_.empty()) return;
+        auto job = std::move(queue_.front());
+        queue_.pop_front();
+        lock.unlock();
+        job();
+        job = nullptr;
+        lock.lock();
+    }
+}
+
+}  // namespace nutgate::http

@@ -1,0 +1,105 @@
+// What a request's head must be before anything acts on it: Beast's parser, and around it the list
+// of what that parser lets through and we must not (metering-and-gateways 7.3). Most of the list
+// guards against smuggling: two readers of one connection that disagree where a request ends.
+#pragma once
+
+#include <boost/beast/http/basic_parser.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "nutgate/base/result.h"
+#include "nutgate/http/message.h"
+
+namespace nutgate::http {
+
+// Why a request is answered with an error and its connection closed.
+struct Refusal {
+    int status = 400;
+    std::string_view code = "bad_request";
+    std::string_view message = "";
+};
+
+struct HeadLimits {
+    std::size_t header_count_max = 100;
+    std::size_t target_bytes_max = 8 * 1024;
+    std::size_t chunk_extension_bytes_max = 1024;
+};
+
+// Where the head in `bytes` ends (one past its empty line), or that it can't become a head any
+// more. `scanned` is how far an earlier call has looked.
+struct HeadScan {
+    enum class State { Incomplete, Complete, Malformed };
+    State state = State::Incomplete;
+    std::size_t size = 0;
+};
+HeadScan scan_head(std::string_view bytes, std::size_t scanned);
+
+// One request: its head, then, if it is chunked, its body. Not reusable, cheap to make.
+class RequestParser final : public boost::beast::http::basic_parser<true> {
+public:
+    // Both must outlive it. What it reads goes to `request`: method, target, headers, body.
+    RequestParser(Request& request, const HeadLimits& limits)
+        : request_{request}, limits_{limits} {}
+
+    // `raw` is a whole head, as scan_head() found it.
+    Result<void, Refusal> head(std::string_view raw);
+
+    // All below: after head() succeeded.
+    bool keeps_alive() const { return version_ == 11 && keep_alive(); }
+    bool is_http_1_0() const { return version_ == 10; }
+    bool is_chunked() const { return is_chunked_; }
+    bool expects_continue() const { return expects_continue_; }
+    std::uint64_t body_bytes() const { return content_length_; }  // Of a body that is not chunked.
+
+    // Takes what it can of a chunked body and says how many bytes that was; zero: it wants more.
+    Result<std::size_t, Refusal> chunks(std::string_view bytes, std::size_t body_bytes_max);
+    bool has_whole_body() const { return is_done(); }
+
+private:
+    using Verb = boost::beast::http::verb;
+    using Field = boost::beast::http::field;
+    using Text = boost::beast::string_view;
+    using Error = boost::beast::error_code;
+
+    void on_request_impl(Verb method, Text method_text, Text target, int version,
+                         Error& error) override;
+    void on_response_impl(int, Text, int, Error&) override {}
+    void on_field_impl(Field field, Text name, Text value, Error& error) override;
+    void on_header_impl(Error&) override {}
+    void on_body_init_impl(const boost::optional<std::uint64_t>&, Error&) override {}
+    std::size_t on_body_impl(Text body, Error& error) override;
+    void on_chunk_header_impl(std::uint64_t size, Text extensions, Error& error) override;
+    std::size_t on_chunk_body_impl(std::uint64_t remain, Text body, Error& error) override;
+    void on_finish_impl(Error&) override {}
+
+    Result<void, Refusal> check_target() const;
+    Result<void, Refusal> check_host() const;
+    Result<void, Refusal> check_framing();
+    Result<void, Refusal> check_body_headers();
+
+    Request& request_;
+    const HeadLimits& limits_;
+    std::size_t body_bytes_max_ = 0;
+    std::size_t header_count_ = 0;
+    std::uint64_t content_length_ = 0;
+    int version_ = 11;
+    bool has_known_method_ = false;
+    bool has_head_ = false;
+    bool is_chunked_ = false;
+    bool expects_continue_ = false;
+    std::optional<Refusal> refusal_;  // Of one of the callbacks, which can only say "error".
+};
+
+// Splits `request.target` into path and query: percent-decoded, and refused if it decodes to
+// control characters or has "." and ".." for segments, which nobody sends who means well.
+// `own_authority` is what an absolute target may name.
+Result<void, Refusal> split_target(Request& request, std::string_view own_authority);
+
+// Whether a Host header names one of `hosts`, with or without the port.
+bool is_host_of(std::string_view host, std::string_view allowed);
+
+}  // namespace nutgate::http

@@ -1,0 +1,193 @@
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/beast/http/status.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+#include "nutgate/base/log.h"
+#include "nutgate/base/verify.h"
+#include "server_connection.h"
+
+namespace nutgate::http {
+namespace {
+
+bool has_no_body(int status) { return status == 204 || status == 304 || status < 200; }
+
+// How an answer ends, and how a connection goes on, is the connection's to say.
+bool is_ours_to_write(std::string_view name) {
+    constexpr std::array<std::string_view, 7> kOurs{
+        "content-length",   "transfer-encoding", "connection", "keep-alive",
+        "proxy-connection", "upgrade",           "date"};
+    return std::any_of(kOurs.begin(), kOurs.end(),
+                       [name](auto ours) { return equal_without_case(ours, name); });
+}
+
+std::optional<std::uint64_t> declared_length(const Headers& headers) {
+    const auto text = headers.find("content-length");
+    std::uint64_t length = 0;
+    if (!text) return std::nullopt;
+    const auto parsed = std::from_chars(text->data(), text->data() + text->size(), length);
+    if (parsed.ec != std::errc{} || parsed.ptr != text->data() + text->size()) return std::nullopt;
+    return length;
+}
+
+template <class Number>
+void append_number(std::string& text, Number number, int base) {
+    std::array<char, 24> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, base).ptr;
+    text.append(digits.data(), end);
+}
+
+boost::asio::const_buffer as_buffer(std::string_view text) {
+    return boost::asio::buffer(text.data(), text.size());
+}
+
+}  // namespace
+
+void Connection::append_header(std::string_view name, std::string_view value) {
+    if (!is_header_name(name) || !is_header_value(value)) {
+        log::error("http_header_dropped", {{"name", name}});
+        return;
+    }
+    out_.append(name).append(": ").append(value).append("\r\n");
+}
+
+// The head of the answer, into out_.
+void Connection::write_head(Response& response, std::optional<std::size_t> length) {
+    if (server_.head_filter) server_.head_filter(request_, response.status, response.headers);
+    server_.count_answer(response.status);
+    if (core_.is_draining()) keeps_alive_ = false;
+
+    out_.clear();
+    out_.append("HTTP/1.1 ");
+    append_number(out_, response.status, 10);
+    const auto reason = boost::beast::http::obsolete_reason(
+        boost::beast::http::int_to_status(static_cast<unsigned>(response.status)));
+    out_.append(" ").append(reason.data(), reason.size()).append("\r\n");
+    for (const auto& [name, value] : response.headers.entries()) {
+        if (!is_ours_to_write(name)) append_header(name, value);
+    }
+    if (!response.headers.find("x-request-id")) append_header("x-request-id", request_.request_id);
+    out_.append("date: ").append(core_.date()).append("\r\n");
+    if (framing_ == Framing::Chunked) out_.append("transfer-encoding: chunked\r\n");
+    if (length) {
+        out_.append("content-length: ");
+        append_number(out_, *length, 10);
+        out_.append("\r\n");
+    }
+    if (!keeps_alive_) out_.append("connection: close\r\n");
+    out_.append("\r\n");
+}
+
+Task<bool> Connection::respond(Response response) {
+    VERIFY(answer_ == Answer::None);
+    const bool is_empty = has_no_body(response.status);
+    framing_ = is_empty ? Framing::None : Framing::Length;
+    // Of an answer without a body 304 may still tell the length; none of ours does.
+    write_head(response, is_empty ? std::nullopt : std::optional{response.body.size()});
+    const bool is_bodiless = is_empty || request_.method == Method::Head;
+    const std::string_view body = is_bodiless ? std::string_view{} : response.body;
+    const Pieces pieces{as_buffer(out_), as_buffer(body)};
+    const bool is_sent = co_await send(pieces);
+    answer_ = is_sent ? Answer::Done : Answer::Broken;
+    co_return is_sent;
+}
+
+Task<bool> Connection::begin(Response response) {
+    VERIFY(answer_ == Answer::None);
+    const auto length = declared_length(response.headers);
+    if (has_no_body(response.status)) {
+        framing_ = Framing::None;
+    } else if (length) {
+        framing_ = Framing::Length;
+        length_left_ = *length;
+    } else if (parser_->is_http_1_0()) {
+        framing_ = Framing::UntilClose;
+        keeps_alive_ = false;
+    } else {
+        framing_ = Framing::Chunked;
+    }
+    const bool has_length = framing_ == Framing::Length;
+    write_head(response,
+               has_length ? std::optional{static_cast<std::size_t>(*length)} : std::nullopt);
+    if (request_.method == Method::Head) framing_ = Framing::None;
+    answer_ = Answer::Streaming;
+    co_return co_await send_piece(response.body, false);
+}
+
+Task<bool> Connection::write(std::string_view piece) {
+    if (answer_ != Answer::Streaming) co_return false;
+    out_.clear();
+    if (piece.empty()) co_return true;
+    co_return co_await send_piece(piece, false);
+}
+
+Task<bool> Connection::end(std::string_view last_piece) {
+    if (answer_ != Answer::Streaming) co_return false;
+    out_.clear();
+    if (!co_await send_piece(last_piece, true)) co_return false;
+    // An answer that is shorter than it said must not be mistaken for a whole one.
+    const bool is_whole = framing_ != Framing::Length || length_left_ == 0;
+    answer_ = is_whole ? Answer::Done : Answer::Broken;
+    co_return is_whole;
+}
+
+// Sends out_, which may hold a head, and the piece in its framing.
+Task<bool> Connection::send_piece(std::string_view piece, bool is_last) {
+    std::string_view tail;
+    switch (framing_) {
+        case Framing::None:
+            piece = {};
+            break;
+        case Framing::UntilClose:
+            break;
+        case Framing::Length:
+            if (piece.size() > length_left_) {
+                answer_ = Answer::Broken;
+                co_return false;
+            }
+            length_left_ -= piece.size();
+            break;
+        case Framing::Chunked:
+            if (!piece.empty()) {
+                append_number(out_, piece.size(), 16);
+                out_.append("\r\n");
+                tail = is_last ? "\r\n0\r\n\r\n" : "\r\n";
+            } else if (is_last) {
+                tail = "0\r\n\r\n";
+            }
+            break;
+    }
+    const Pieces pieces{as_buffer(out_), as_buffer(piece), as_buffer(tail)};
+    const bool is_sent = co_await send(pieces);
+    if (!is_sent) answer_ = Answer::Broken;
+    co_return is_sent;
+}
+
+// In one system call, unless the client reads more slowly than we write.
+Task<bool> Connection::send(Pieces pieces) {
+    std::size_t left = boost::asio::buffer_size(pieces);
+    const auto advance = [&pieces, &left](std::size_t n) {
+        left -= n;
+        for (auto& piece : pieces) {
+            const auto step = std::min(n, piece.size());
+            piece += step;
+            n -= step;
+        }
+    };
+    while (left > 0) {
+        NetError error;
+        advance(socket_.write_some(pieces, error));
+        if (!error) continue;
+        if (error != boost::asio::error::would_block) co_return false;
+        deadline_.set(server_.options.write_timeout);
+        const auto [failure, n] = co_await socket_.async_write_some(pieces, as_result);
+        deadline_.clear();
+        advance(n);
+        if (failure) co_return false;
+    }
+    co_return true;
+}
+
+}  // namespace nutgate::http

@@ -1,0 +1,51 @@
+#include "nutgate/http/message.h"
+
+#include <doctest/doctest.h>
+
+using namespace nutgate::http;
+
+TEST_CASE("message: header names compare without regard to case, values stay as they are") {
+    Headers headers{{"Content-Type", "a"}, {"X-One", "1"}, {"x-one", "2"}};
+    CHECK(headers.find("content-type") == "a");
+    CHECK(headers.find("X-ONE") == "1");
+    CHECK(headers.count("x-one") == 2);
+    CHECK_FALSE(headers.find("x-on"));
+    headers.set("X-ONE", "3");
+    CHECK(headers.count("x-one") == 1);
+    CHECK(headers.find("x-one") == "3");
+    headers.remove("CONTENT-TYPE");
+    CHECK(headers.entries().size() == 1);
+}
+
+TEST_CASE("message: what is percent-encoded comes back, what is malformed does not") {
+    const std::string all = "a/b c+d%e\xff\n";
+    CHECK(percent_decode(percent_encode(all), Encoding::Path) == all);
+    CHECK(percent_decode("a+b", Encoding::Path) == "a+b");
+    CHECK(percent_decode("a+b", Encoding::Form) == "a b");
+    for (const auto* bad : {"%", "%1", "%g1", "a%2", "%-1"}) {
+        CHECK_FALSE(percent_decode(bad, Encoding::Path));
+    }
+}
+
+TEST_CASE("message: a query's value is decoded, its first occurrence counts") {
+    Request request;
+    request.query = "a=1&b=x%20y+z&a=2&flag&empty=&%61b=3&bad=%";
+    CHECK(request.query_value("a") == "1");
+    CHECK(request.query_value("b") == "x y z");
+    CHECK(request.query_value("flag") == "");
+    CHECK(request.query_value("empty") == "");
+    CHECK(request.query_value("ab") == "3");
+    CHECK_FALSE(request.query_value("bad"));
+    CHECK_FALSE(request.query_value("none"));
+}
+
+TEST_CASE("message: no control character is a header's value, no separator its name") {
+    CHECK(is_header_value("text/plain; q=1\t\xc3\xa9"));
+    CHECK_FALSE(is_header_value("a\r\nInjected: yes"));
+    CHECK_FALSE(is_header_value(std::string_view{"a\0b", 3}));
+    CHECK_FALSE(is_header_value("\x7f"));
+    CHECK(is_header_name("x-one"));
+    CHECK_FALSE(is_header_name(""));
+    CHECK_FALSE(is_header_name("x one"));
+    CHECK_FALSE(is_header_name("x:"));
+}
