@@ -49,13 +49,13 @@ struct Bolt11 {
 };
 
 enum class Bolt11Error {
-    NotAnInvoice,     // No bech32 text with an invoice's prefix.
+    NotAnInvoice,  // No bech32 text with an invoice's prefix.
     Checksum,
-    Prefix,           // Unknown network, or an amount that is malformed or not a whole msat.
+    Prefix,  // Unknown network, or an amount that is malformed or not a whole msat.
     Truncated,
     FieldMalformed,
-    FieldMissing,     // No payment hash, secret, or neither or both kinds of description.
-    FeatureUnknown,   // An even bit that we do not know, or a missing dependency.
+    FieldMissing,    // No payment hash, secret, or neither or both kinds of description.
+    FeatureUnknown,  // An even bit that we do not know, or a missing dependency.
     Signature,
 };
 
@@ -64,12 +64,14 @@ Result<Bolt11, Bolt11Error> parse_bolt11(std::string_view text);
 
 struct Bolt11Order {
     Network network = Network::Regtest;
-    std::optional<Msat> amount;
-    Time created_at;
+    std::optional<Msat> amount;  // Not zero.
+    Time created_at;             // Whole seconds since 1970 are written.
     Seconds expiry{3600};
     PaymentHash payment_hash;
     ByteArray<32> payment_secret{};
-    std::string description;  // At most 639 bytes of UTF-8; longer is cut at a character.
+    // Of UTF-8 at most 639 bytes: longer is cut at a character, and '?' stands for what is no
+    // UTF-8.
+    std::string description;
     std::uint32_t min_final_cltv = 18;
 };
 std::string write_bolt11(const Bolt11Order& order, const crypto::Scalar& node_key);
