@@ -1,0 +1,182 @@
+"""What bad input gets, on the real binary: a typed error, and nothing changed."""
+import pathlib
+import socket
+import subprocess
+import unittest
+import urllib.parse
+
+import harness
+
+
+def raw(url: str, data: bytes) -> bytes:
+    """Sends bytes as they are, and returns all that comes until the node closes."""
+    parts = urllib.parse.urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=harness.PATIENCE) as line:
+        try:
+            line.sendall(data)
+        except ConnectionError:
+            pass  # It may refuse before it has read all; its answer is then there already.
+        answer = b""
+        try:
+            while part := line.recv(65536):
+                answer += part
+        except ConnectionError:
+            pass
+        return answer
+
+
+class Refusals(harness.NodeCase):
+    def assert_error(self, answer: harness.Answer, status: int, code: str | None = None) -> dict:
+        self.assertEqual(answer.status, status, answer)
+        body = answer.json()
+        self.assertEqual(body["error"], body["detail"]["error"])
+        self.assertTrue(body["error"]["message"])
+        self.assertTrue(body["error"]["type"])
+        self.assertEqual(body["request_id"], answer.headers["x-routstr-request-id"])
+        if code:
+            self.assertEqual(body["error"]["code"], code)
+        return body
+
+    def test_requests_that_are_wrong(self) -> None:
+        node = self.nutgate()
+        key = node.buy_key(10)
+        chat = {"model": "demo", "messages": [{"role": "user", "content": "hi"}]}
+
+        def ask(body, **more):
+            return node.ask("/v1/chat/completions", "POST", body, **{"key": key, **more})
+
+        self.assert_error(ask(b"{", headers={"content-type": "application/json"}), 400, "invalid_json")
+        self.assert_error(ask(b"[1]", headers={"content-type": "application/json"}), 400)
+        self.assert_error(ask(b'{"model":"\xff"}', headers={"content-type": "application/json"}), 400)
+        self.assert_error(ask({**chat, "model": "nope"}), 400)
+        self.assert_error(ask({**chat, "max_tokens": 10.5}), 400)
+        self.assert_error(ask({**chat, "max_tokens": 10**30}), 400)
+        self.assert_error(ask({**chat, "max_tokens": "many"}), 400)
+        self.assert_error(ask({**chat, "n": -1}), 400)
+        self.assert_error(ask(chat, key="sk-" + "1" * 64), 401, "invalid_api_key")
+        self.assert_error(ask(chat, key="nonsense"), 401, "invalid_api_key")
+        self.assert_error(ask(chat, key=None), 401, "missing_api_key")
+        self.assert_error(node.ask("/v1/nothing"), 404)
+        self.assert_error(node.ask("/v1/embeddings", body={"model": "demo", "input": "x"}, key=key), 404)
+        for path in ("/admin/keys", "/metrics", "/admin"):
+            self.assertEqual(node.ask(path).status, 404, "the operator's face is another listener")
+        self.assertEqual(ask({**chat, "max_tokens": None}).status, 200, "null is absent")
+        for sats in (0, -5, 1_000_001, 1.5, "10", None, 2**64):
+            answer = node.ask("/lightning/invoice", body={"amount_sats": sats})
+            self.assertIn(answer.status, (400, 422), f"amount_sats {sats!r}: {answer}")
+        self.assert_error(node.ask("/lightning/invoice/AAAAAAAAAAAAAAAAAAAAAA/status"), 404)
+        node.stop()
+        node.audit()
+
+    def test_too_little_money_says_how_much_and_takes_nothing(self) -> None:
+        node = self.nutgate()
+        key = node.buy_key(1)
+        answer = node.chat(key, max_tokens=2000)
+        body = self.assert_error(answer, 402, "insufficient_balance")
+        self.assertEqual(body["error"]["type"], "insufficient_quota")
+        self.assertEqual(body["detail"]["type"], "minimum_balance_required")
+        self.assertGreater(body["detail"]["amount_required_msat"], 1000)
+        self.assertEqual(body["detail"]["available_msat"], 1000)
+        self.assertEqual(node.balance(key), 1000)
+        node.stop()
+        node.audit()
+
+    def test_http_that_is_wrong_is_refused_and_the_connection_closed(self) -> None:
+        node = self.nutgate()
+        host = b"host: x\r\n"
+        for data, statuses in [
+            (b"GET / HTTP/1.1\r\n" + host + b"content-length: 5\r\ncontent-length: 6\r\n\r\nhello", (400,)),
+            (b"POST /v1/chat/completions HTTP/1.1\r\n" + host +
+             b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", (400,)),
+            (b"GET / HTTP/1.1\r\n" + host + b"x: " + b"a" * 200_000 + b"\r\n\r\n", (400, 431)),
+            (b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n" + host + b"\r\n", (400, 414, 431)),
+            (b"POST /v1/balance/create HTTP/1.1\r\n" + host +
+             b"content-type: application/json\r\ncontent-length: 99999999999\r\n\r\n", (413,)),
+            (b"nonsense\r\n\r\n", (400,)),
+        ]:
+            # A second request behind it: it must not be read.
+            answer = raw(node.url, data + b"GET /healthz HTTP/1.1\r\n" + host + b"\r\n")
+            status = int(answer.split(b" ", 2)[1]) if answer else 0
+            self.assertIn(status, statuses, f"{data[:60]!r}: {answer[:200]!r}")
+            self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
+        self.assertEqual(node.ask("/healthz").status, 200)
+        node.stop()
+
+    def test_configuration_that_is_wrong_names_every_mistake(self) -> None:
+        path = self.folder / "bad.toml"
+        path.write_text(
+            '[node]\nnmae = "typo"\n[wallet]\nmints = ["https://mint.example.com"]\n'
+            '[[model]]\nid = "m"\nupstreams = ["nowhere"]\ncontext = 10\noutput_max = 20\n')
+        done = subprocess.run(
+            [harness.BINARY, "serve", "--check", "--dev", "--config", path, "--listen", "0.0.0.0:0"],
+            capture_output=True, text=True, cwd=self.folder, timeout=harness.PATIENCE)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        for key in ("node.nmae", "wallet.mints[0]", "model[0].upstreams", "model[0].output_max",
+                    "model[0].price", "listen.public"):
+            self.assertIn(key, done.stderr)
+        self.assertFalse((self.folder / "nutgate-dev").exists(), "--check makes nothing")
+
+    def test_play_money_stays_play_money(self) -> None:
+        node = self.nutgate()
+        node.stop()
+        real = self.folder / "real.toml"
+        real.write_text(
+            '[wallet]\nmints = ["http://127.0.0.1:1/mint"]\n'
+            '[[upstream]]\nname = "u"\ndialect = "openai"\nurl = "http://127.0.0.1:2/v1"\n'
+            '[[model]]\nid = "m"\nupstreams = ["u"]\ncontext = 10\noutput_max = 5\n'
+            'price = { input_msat_per_1k = 1, output_msat_per_1k = 1 }\n')
+        done = subprocess.run(
+            [harness.BINARY, "serve", "--config", real, "--data-dir", node.data_dir,
+             "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"],
+            capture_output=True, text=True, cwd=self.folder, timeout=harness.PATIENCE)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("dev", done.stderr)
+
+    def test_one_process_owns_a_data_dir(self) -> None:
+        node = self.nutgate()
+        second = subprocess.run(
+            [harness.BINARY, "serve", "--dev", "--data-dir", node.data_dir,
+             "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"],
+            capture_output=True, text=True, cwd=self.folder, timeout=harness.PATIENCE)
+        self.assertNotEqual(second.returncode, 0)
+        self.assertEqual(node.ask("/healthz").status, 200)
+        token = pathlib.Path(node.data_dir) / "operator.token"
+        self.assertEqual(token.stat().st_mode & 0o777, 0o600)
+        node.stop()
+
+    def test_an_upstream_that_fails_costs_nothing(self) -> None:
+        upstream = harness.Process(
+            ["python3", pathlib.Path(__file__).with_name("mock_upstream.py")], self.folder / "up.log")
+        self.addCleanup(upstream.kill)
+        address = upstream.wait_ready()
+        config = self.folder / "n.toml"
+        config.write_text(
+            f'[[upstream]]\nname = "u"\ndialect = "openai"\nurl = "http://{address}/v1"\n'
+            '[[model]]\nid = "small"\nupstreams = ["u"]\ncontext = 1000\noutput_max = 100\n'
+            'price = { input_msat_per_1k = 7000, output_msat_per_1k = 11000 }\n')
+        node = self.nutgate("--config", config)
+        key = node.buy_key(100)
+        for asked, status in (("fail 500", 502), ("fail 401", 502), ("fail 403", 502), ("fail 400", 400)):
+            answer = node.chat(key, asked, model="small")
+            self.assert_error(answer, status)
+            self.assertEqual(node.balance(key), 100_000, asked)
+        answer = node.chat(key, "one two three", model="small")
+        # 3 words asked, "You said: one two three" answered: 3 * 7 + 5 * 11.
+        self.assertEqual(answer.json()["usage"]["cost"]["total_msats"], 76, answer)
+        self.assertEqual(node.balance(key), 100_000 - 76)
+        events = harness.events_of(node.chat(key, "one two three", model="small", stream=True).body)
+        self.assertEqual(events[-1], "[DONE]")
+        self.assertEqual(events.count("[DONE]"), 1)
+        self.assertEqual(events[-2]["choices"], [])
+        self.assertEqual(events[-2]["usage"]["cost"]["total_msats"], 76)
+        self.assertEqual(node.balance(key), 100_000 - 2 * 76)
+        upstream.process.kill()
+        upstream.process.wait()
+        self.assertIn(node.chat(key, "anyone?", model="small").status, (502, 503))
+        self.assertEqual(node.balance(key), 100_000 - 2 * 76)
+        node.stop()
+        node.audit()
+
+
+if __name__ == "__main__":
+    unittest.main()
