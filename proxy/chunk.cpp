@@ -1,0 +1,135 @@
+#include "chunk.h"
+
+#include <array>
+
+namespace nutgate::proxy {
+namespace {
+
+// The strings of a message or delta that a model made; roles, ids and types are not among them.
+bool is_text_key(std::string_view key) {
+    constexpr std::array<std::string_view, 8> kKeys{
+        "content", "reasoning_content", "reasoning", "thinking",
+        "refusal", "arguments",         "text",      "name"};
+    for (const auto name : kKeys) {
+        if (key_is(key, name)) return true;
+    }
+    return false;
+}
+
+// Adds up the text in a message: at any depth, since tool calls and content parts are nested.
+std::uint64_t read_text(JsonReader& reader, JsonToken first) {
+    if (first != JsonToken::BeginObject && first != JsonToken::BeginArray) return 0;
+    std::uint64_t bytes = 0;
+    int depth = 1;
+    bool counts = false;
+    while (depth > 0) {
+        const JsonToken token = reader.next();
+        switch (token) {
+            case JsonToken::BeginObject:
+            case JsonToken::BeginArray:
+                ++depth;
+                break;
+            case JsonToken::EndObject:
+            case JsonToken::EndArray:
+                --depth;
+                break;
+            case JsonToken::Key:
+                counts = is_text_key(reader.raw().substr(1, reader.raw().size() - 2));
+                break;
+            case JsonToken::String:
+                if (counts) bytes += json_text_size(reader.raw());
+                break;
+            case JsonToken::Number:
+            case JsonToken::True:
+            case JsonToken::False:
+            case JsonToken::Null:
+                break;
+            case JsonToken::End:
+            case JsonToken::Error:
+                return bytes;
+        }
+    }
+    return bytes;
+}
+
+void read_choice(JsonReader& reader, Chunk& chunk) {
+    while (const auto member = reader.next_member()) {
+        if (key_is(member->key, "delta") || key_is(member->key, "message")) {
+            chunk.text_bytes += read_text(reader, member->first);
+        } else if (key_is(member->key, "text") && member->first == JsonToken::String) {
+            chunk.text_bytes += json_text_size(reader.raw());
+        } else if (key_is(member->key, "finish_reason") && member->first == JsonToken::String) {
+            chunk.finish_reason = true;
+        } else {
+            (void)reader.skip(member->first);
+        }
+    }
+}
+
+void read_choices(JsonReader& reader, JsonToken first, Chunk& chunk) {
+    if (first != JsonToken::BeginArray) {
+        (void)reader.skip(first);
+        return;
+    }
+    chunk.choices_empty = true;
+    for (;;) {
+        const JsonToken token = reader.next();
+        if (token == JsonToken::EndArray || token == JsonToken::Error) return;
+        chunk.choices_empty = false;
+        if (token == JsonToken::BeginObject) {
+            read_choice(reader, chunk);
+        } else {
+            (void)reader.skip(token);
+        }
+    }
+}
+
+bool may_hold_usage(std::string_view key) {
+    constexpr std::array<std::string_view, 5> kKeys{"x_groq", "timings", "usageMetadata",
+                                                    "response", "message"};
+    for (const auto name : kKeys) {
+        if (key_is(key, name)) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+std::optional<Chunk> read_chunk(std::string_view json) {
+    JsonReader reader{json};
+    if (reader.next() != JsonToken::BeginObject) return std::nullopt;
+    Chunk chunk;
+    while (const auto member = reader.next_member()) {
+        const auto& [key, first] = *member;
+        if (key_is(key, "choices")) {
+            read_choices(reader, first, chunk);
+            continue;
+        }
+        const auto place = reader.skip(first);
+        if (!place) return std::nullopt;
+        if (key_is(key, "error")) {
+            chunk.has_error = first != JsonToken::Null;
+        } else if (key_is(key, "usage")) {
+            chunk.usage.reset();
+            if (first == JsonToken::BeginObject) chunk.usage = place;
+        } else if (key_is(key, "id") && first == JsonToken::String) {
+            chunk.id = place;
+        } else if (key_is(key, "model") && first == JsonToken::String) {
+            chunk.model = place;
+        } else if (key_is(key, "created") && first == JsonToken::Number) {
+            chunk.created = place;
+        } else if (may_hold_usage(key)) {
+            chunk.other_usage = true;
+        }
+    }
+    if (reader.next() != JsonToken::End) return std::nullopt;
+    return chunk;
+}
+
+Delivered delivered_in(std::string_view json) {
+    Delivered delivered{.text_bytes = 0, .text_deltas = 0, .bytes = json.size()};
+    if (const auto chunk = read_chunk(json)) delivered.text_bytes = chunk->text_bytes;
+    return delivered;
+}
+
+}  // namespace nutgate::proxy

@@ -1,0 +1,349 @@
+#include "json_scan.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "nutgate/base/verify.h"
+
+namespace nutgate::proxy {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+int hex_value(char c) {
+    if (is_digit(c)) return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+// Four hex digits at `at`, or -1.
+int hex4(std::string_view text, std::size_t at) {
+    if (at + 4 > text.size()) return -1;
+    int value = 0;
+    for (std::size_t i = at; i < at + 4; ++i) {
+        const int digit = hex_value(text[i]);
+        if (digit < 0) return -1;
+        value = value * 16 + digit;
+    }
+    return value;
+}
+
+bool is_high_surrogate(int unit) { return unit >= 0xd800 && unit <= 0xdbff; }
+bool is_low_surrogate(int unit) { return unit >= 0xdc00 && unit <= 0xdfff; }
+
+// Characters that need no second look within a string.
+constexpr std::array<bool, 256> kPlain = [] {
+    std::array<bool, 256> plain{};
+    for (std::size_t c = 0x20; c < 0x80; ++c) plain[c] = true;
+    plain['"'] = plain['\\'] = false;
+    return plain;
+}();
+
+void append_utf8(std::string& out, std::uint32_t point) {
+    const auto put = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
+    if (point < 0x80) {
+        put(point);
+    } else if (point < 0x800) {
+        put(0xc0 | (point >> 6));
+        put(0x80 | (point & 0x3f));
+    } else if (point < 0x10000) {
+        put(0xe0 | (point >> 12));
+        put(0x80 | ((point >> 6) & 0x3f));
+        put(0x80 | (point & 0x3f));
+    } else {
+        put(0xf0 | (point >> 18));
+        put(0x80 | ((point >> 12) & 0x3f));
+        put(0x80 | ((point >> 6) & 0x3f));
+        put(0x80 | (point & 0x3f));
+    }
+}
+
+// The character of the escape at `at` (a backslash), which moves behind it.
+std::uint32_t read_escape(std::string_view text, std::size_t& at) {
+    const char c = text[at + 1];
+    at += 2;
+    if (c != 'u') {
+        constexpr std::string_view kLetters = "bfnrt";
+        constexpr std::string_view kMeanings = "\b\f\n\r\t";
+        const std::size_t which = kLetters.find(c);
+        return static_cast<unsigned char>(which == std::string_view::npos ? c : kMeanings[which]);
+    }
+    const int unit = hex4(text, at);
+    at += 4;
+    if (!is_high_surrogate(unit)) return static_cast<std::uint32_t>(unit);
+    const int low = hex4(text, at + 2);
+    at += 6;
+    return static_cast<std::uint32_t>(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
+}
+
+}  // namespace
+
+JsonToken JsonReader::fail() {
+    failed_ = true;
+    return JsonToken::Error;
+}
+
+void JsonReader::skip_space() {
+    while (at_ < text_.size()) {
+        const char c = text_[at_];
+        if (c != ' ' && c != '\n' && c != '\r' && c != '\t') return;
+        ++at_;
+    }
+}
+
+void JsonReader::after_value() { expect_ = depth_ == 0 ? Expect::End : Expect::CommaOrEnd; }
+
+JsonToken JsonReader::next() {
+    if (failed_) return JsonToken::Error;
+    skip_space();
+    if (at_ == text_.size()) {
+        span_ = {at_, at_};
+        return expect_ == Expect::End ? JsonToken::End : fail();
+    }
+    if (expect_ == Expect::CommaOrEnd && text_[at_] == ',') {
+        ++at_;
+        skip_space();
+        expect_ = objects_[depth_ - 1] ? Expect::Key : Expect::Value;
+        if (at_ == text_.size()) return fail();
+    }
+    const char c = text_[at_];
+    span_.begin = at_;
+    switch (expect_) {
+        case Expect::End:
+            return fail();
+        case Expect::CommaOrEnd:
+            if (c == '}') return close(true);
+            if (c == ']') return close(false);
+            return fail();
+        case Expect::KeyOrEnd:
+            if (c == '}') return close(true);
+            [[fallthrough]];
+        case Expect::Key:
+            if (c != '"' || !scan_string()) return fail();
+            span_.end = at_;
+            skip_space();
+            if (at_ == text_.size() || text_[at_] != ':') return fail();
+            ++at_;
+            expect_ = Expect::Value;
+            return JsonToken::Key;
+        case Expect::ValueOrEnd:
+            if (c == ']') return close(false);
+            [[fallthrough]];
+        case Expect::Value:
+            return value(c);
+    }
+    return fail();
+}
+
+JsonToken JsonReader::value(char c) {
+    if (c == '{') return open(true);
+    if (c == '[') return open(false);
+    if (c == '"') {
+        if (!scan_string()) return fail();
+        span_.end = at_;
+        after_value();
+        return JsonToken::String;
+    }
+    if (c == 't') return word("true", JsonToken::True);
+    if (c == 'f') return word("false", JsonToken::False);
+    if (c == 'n') return word("null", JsonToken::Null);
+    return number();
+}
+
+JsonToken JsonReader::open(bool object) {
+    if (depth_ == kDepthMax) return fail();
+    objects_[depth_++] = object;
+    span_.end = ++at_;
+    expect_ = object ? Expect::KeyOrEnd : Expect::ValueOrEnd;
+    return object ? JsonToken::BeginObject : JsonToken::BeginArray;
+}
+
+JsonToken JsonReader::close(bool object) {
+    if (objects_[depth_ - 1] != object) return fail();
+    --depth_;
+    span_.end = ++at_;
+    after_value();
+    return object ? JsonToken::EndObject : JsonToken::EndArray;
+}
+
+JsonToken JsonReader::word(std::string_view letters, JsonToken token) {
+    if (!text_.substr(at_).starts_with(letters)) return fail();
+    at_ += letters.size();
+    span_.end = at_;
+    after_value();
+    return token;
+}
+
+bool JsonReader::scan_digits() {
+    const std::size_t begin = at_;
+    while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
+    return at_ > begin;
+}
+
+JsonToken JsonReader::number() {
+    const auto here = [this](char c) { return at_ < text_.size() && text_[at_] == c; };
+    if (here('-')) ++at_;
+    if (here('0')) {
+        ++at_;
+    } else if (!scan_digits()) {
+        return fail();
+    }
+    if (here('.')) {
+        ++at_;
+        if (!scan_digits()) return fail();
+    }
+    if (here('e') || here('E')) {
+        ++at_;
+        if (here('+') || here('-')) ++at_;
+        if (!scan_digits()) return fail();
+    }
+    span_.end = at_;
+    after_value();
+    return JsonToken::Number;
+}
+
+bool JsonReader::scan_string() {
+    ++at_;
+    while (at_ < text_.size()) {
+        const auto c = static_cast<unsigned char>(text_[at_]);
+        if (kPlain[c]) {
+            ++at_;
+        } else if (c == '"') {
+            ++at_;
+            return true;
+        } else if (c == '\\') {
+            if (!scan_escape()) return false;
+        } else if (c < 0x80 || !scan_utf8()) {
+            return false;
+        }
+    }
+    return false;
+}
+
+bool JsonReader::scan_escape() {
+    if (at_ + 1 >= text_.size()) return false;
+    const char c = text_[at_ + 1];
+    if (c != 'u') {
+        at_ += 2;
+        return std::string_view{"\"\\/bfnrt"}.find(c) != std::string_view::npos;
+    }
+    const int unit = hex4(text_, at_ + 2);
+    if (unit < 0 || is_low_surrogate(unit)) return false;
+    at_ += 6;
+    if (!is_high_surrogate(unit)) return true;
+    if (!text_.substr(at_).starts_with("\\u") || !is_low_surrogate(hex4(text_, at_ + 2))) {
+        return false;
+    }
+    at_ += 6;
+    return true;
+}
+
+// One character beyond ASCII: neither cut, nor overlong, nor a surrogate, nor beyond U+10FFFF.
+bool JsonReader::scan_utf8() {
+    const auto byte = [this](std::size_t i) {
+        return at_ + i < text_.size() ? static_cast<unsigned char>(text_[at_ + i]) : 0U;
+    };
+    const unsigned first = byte(0);
+    std::size_t size = 0;
+    unsigned second_min = 0x80;
+    unsigned second_max = 0xbf;
+    if (first >= 0xc2 && first <= 0xdf) {
+        size = 2;
+    } else if (first >= 0xe0 && first <= 0xef) {
+        size = 3;
+        if (first == 0xe0) second_min = 0xa0;
+        if (first == 0xed) second_max = 0x9f;
+    } else if (first >= 0xf0 && first <= 0xf4) {
+        size = 4;
+        if (first == 0xf0) second_min = 0x90;
+        if (first == 0xf4) second_max = 0x8f;
+    } else {
+        return false;
+    }
+    if (byte(1) < second_min || byte(1) > second_max) return false;
+    for (std::size_t i = 2; i < size; ++i) {
+        if ((byte(i) & 0xc0U) != 0x80U) return false;
+    }
+    at_ += size;
+    return true;
+}
+
+std::optional<Span> JsonReader::skip(JsonToken first) {
+    Span place = span_;
+    if (first == JsonToken::BeginObject || first == JsonToken::BeginArray) {
+        const std::size_t outside = depth_ - 1;
+        while (depth_ > outside) {
+            if (next() == JsonToken::Error) return std::nullopt;
+        }
+        place.end = span_.end;
+    }
+    if (failed_) return std::nullopt;
+    return place;
+}
+
+std::optional<JsonReader::Member> JsonReader::next_member() {
+    if (next() != JsonToken::Key) return std::nullopt;
+    const std::string_view key = raw().substr(1, raw().size() - 2);
+    const JsonToken first = next();
+    if (first == JsonToken::Error) return std::nullopt;
+    return Member{key, first};
+}
+
+std::string json_text(std::string_view raw) {
+    std::string_view inner = raw.substr(1, raw.size() - 2);
+    std::string text;
+    text.reserve(inner.size());
+    for (std::size_t i = 0; i < inner.size();) {
+        if (inner[i] != '\\') {
+            text += inner[i++];
+        } else {
+            append_utf8(text, read_escape(inner, i));
+        }
+    }
+    return text;
+}
+
+std::size_t json_text_size(std::string_view raw) {
+    const std::string_view inner = raw.substr(1, raw.size() - 2);
+    if (inner.find('\\') == std::string_view::npos) return inner.size();
+    return json_text(raw).size();
+}
+
+bool key_is(std::string_view raw_key, std::string_view name) {
+    if (raw_key == name) return true;
+    if (raw_key.find('\\') == std::string_view::npos) return false;
+    std::string quoted;
+    quoted.reserve(raw_key.size() + 2);
+    quoted.append(1, '"').append(raw_key).append(1, '"');
+    return json_text(quoted) == name;
+}
+
+std::optional<std::int64_t> json_integer(std::string_view raw) {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(raw.data(), raw.data() + raw.size(), value);
+    if (error != std::errc{} || end != raw.data() + raw.size()) return std::nullopt;
+    return value;
+}
+
+std::string apply_edits(std::string_view text, std::vector<Edit> edits) {
+    std::stable_sort(edits.begin(), edits.end(),
+                     [](const Edit& a, const Edit& b) { return a.where.begin < b.where.begin; });
+    std::size_t grown = text.size();
+    for (const Edit& edit : edits) grown += edit.replacement.size();
+    std::string changed;
+    changed.reserve(grown);
+    std::size_t at = 0;
+    for (const Edit& edit : edits) {
+        VERIFY(edit.where.begin >= at && edit.where.end >= edit.where.begin);
+        changed += text.substr(at, edit.where.begin - at);
+        changed += edit.replacement;
+        at = edit.where.end;
+    }
+    VERIFY(at <= text.size());
+    changed += text.substr(at);
+    return changed;
+}
+
+}  // namespace nutgate::proxy

@@ -1,0 +1,106 @@
+// A strict JSON reader that knows where things stand: for taking a few values out of a document,
+// and for changing a few of its bytes while all others stay as they came.
+//
+// It allocates nothing and builds nothing. RFC 8259 with UTF-8 checked, at most kDepthMax deep.
+#pragma once
+
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nutgate::proxy {
+
+enum class JsonToken {
+    BeginObject,
+    EndObject,
+    BeginArray,
+    EndArray,
+    Key,
+    String,
+    Number,
+    True,
+    False,
+    Null,
+    End,    // Of the document, and of the text.
+    Error,  // Stays.
+};
+
+// Where something stands in a text.
+struct Span {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+
+    std::string_view of(std::string_view text) const { return text.substr(begin, end - begin); }
+};
+
+class JsonReader {
+public:
+    static constexpr std::size_t kDepthMax = 128;
+
+    explicit JsonReader(std::string_view text) : text_{text} {}
+
+    JsonToken next();
+    // Of the last token, quotes included.
+    Span span() const { return span_; }
+    std::string_view raw() const { return span_.of(text_); }
+
+    // Goes to the end of the value that the last token, `first`, begins; its whole place. Empty
+    // after an error.
+    std::optional<Span> skip(JsonToken first);
+
+    // For walking an object: the next key and then the first token of its value, until `}` or an
+    // error. The caller takes or skips each value.
+    struct Member {
+        std::string_view key;  // Raw, without quotes; see key_is().
+        JsonToken first;
+    };
+    std::optional<Member> next_member();
+    bool failed() const { return failed_; }
+
+private:
+    enum class Expect { Value, ValueOrEnd, KeyOrEnd, Key, CommaOrEnd, End };
+
+    JsonToken fail();
+    JsonToken open(bool object);
+    JsonToken close(bool object);
+    JsonToken value(char c);
+    JsonToken word(std::string_view letters, JsonToken token);
+    JsonToken number();
+    void skip_space();
+    bool scan_string();
+    bool scan_escape();
+    bool scan_utf8();
+    bool scan_digits();
+    void after_value();
+
+    std::string_view text_;
+    std::size_t at_ = 0;
+    Span span_;
+    std::size_t depth_ = 0;
+    std::bitset<kDepthMax> objects_;
+    Expect expect_ = Expect::Value;
+    bool failed_ = false;
+};
+
+// The text of a string token that the reader accepted.
+std::string json_text(std::string_view raw);
+// Its length in UTF-8, without making it.
+std::size_t json_text_size(std::string_view raw);
+// Compares a raw key, which may be written with escapes, with a name in ASCII.
+bool key_is(std::string_view raw_key, std::string_view name);
+// An integer in the way JSON writes one; empty for "1.0", "1e3" and what does not fit.
+std::optional<std::int64_t> json_integer(std::string_view raw);
+
+// One change of a text: these bytes become those.
+struct Edit {
+    Span where;
+    std::string replacement;
+};
+// Edits do not overlap; their order does not matter.
+std::string apply_edits(std::string_view text, std::vector<Edit> edits);
+
+}  // namespace nutgate::proxy

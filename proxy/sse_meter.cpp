@@ -1,0 +1,194 @@
+#include <algorithm>
+
+#include "chunk.h"
+#include "nutgate/proxy/meter.h"
+
+namespace nutgate::proxy {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+// The fields of one frame, as the HTML standard reads them.
+struct Fields {
+    std::string data;  // Its lines, joined.
+    bool has_data = false;
+    bool error_event = false;
+};
+
+// Where the first line ends: at its LF, CR or CRLF.
+std::size_t line_end(std::string_view text) {
+    const std::size_t lf = text.find('\n');
+    const std::size_t cr = text.substr(0, lf).find('\r');
+    return cr != std::string_view::npos ? cr : lf;
+}
+
+std::string_view next_line(std::string_view& rest) {
+    const std::size_t end = line_end(rest);
+    const std::string_view line = rest.substr(0, end);
+    if (end == std::string_view::npos) {
+        rest = {};
+    } else {
+        rest.remove_prefix(end + (rest.substr(end).starts_with("\r\n") ? 2 : 1));
+    }
+    return line;
+}
+
+Fields parse_frame(std::string_view frame) {
+    Fields fields;
+    while (!frame.empty()) {
+        const std::string_view line = next_line(frame);
+        const std::size_t colon = line.find(':');
+        const std::string_view name = line.substr(0, colon);
+        std::string_view value = colon == std::string_view::npos ? "" : line.substr(colon + 1);
+        if (value.starts_with(' ')) value.remove_prefix(1);
+        if (name == "data") {
+            if (fields.has_data) fields.data += '\n';
+            fields.data += value;
+            fields.has_data = true;
+        } else if (name == "event") {
+            fields.error_event = value == "error";
+        }
+    }
+    return fields;
+}
+
+std::string_view trim(std::string_view text) {
+    const std::size_t begin = text.find_first_not_of(" \t");
+    if (begin == std::string_view::npos) return {};
+    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+}  // namespace
+
+void SseMeter::feed(std::string_view piece, std::string& out) {
+    delivered_.bytes += piece.size();
+    while (!piece.empty()) {
+        if (after_cr_) {
+            after_cr_ = false;
+            if (piece.front() == '\n') {
+                take_trailing_lf(out);
+                piece.remove_prefix(1);
+                continue;
+            }
+        }
+        const std::size_t end = line_end(piece);
+        if (end == std::string_view::npos) {
+            line_bytes_ += piece.size();
+            take(piece, out);
+            return;
+        }
+        const bool blank = end == 0 && line_bytes_ == 0;
+        after_cr_ = piece[end] == '\r';
+        take(piece.substr(0, end + 1), out);
+        piece.remove_prefix(end + 1);
+        line_bytes_ = 0;
+        if (blank) end_frame(out);
+    }
+}
+
+void SseMeter::take(std::string_view bytes, std::string& out) {
+    frame_just_ended_ = false;
+    if (unseen_bytes_ == 0 && frame_.size() + bytes.size() <= options_.frame_bytes_max) {
+        frame_ += bytes;
+        return;
+    }
+    // Too long to be looked at: it passes, and whatever is in it is taken for text.
+    overrun_ = true;
+    out += frame_;
+    out += bytes;
+    unseen_bytes_ += frame_.size() + bytes.size();
+    frame_.clear();
+    frame_.shrink_to_fit();
+}
+
+void SseMeter::take_trailing_lf(std::string& out) {
+    if (!frame_just_ended_) {
+        take("\n", out);
+        return;
+    }
+    if (!dropped_last_) out += '\n';
+}
+
+void SseMeter::end_frame(std::string& out) {
+    frame_just_ended_ = true;
+    if (unseen_bytes_ > 0) {
+        delivered_.text_bytes += unseen_bytes_;
+        unseen_bytes_ = 0;
+        dropped_last_ = false;
+        return;
+    }
+    dropped_last_ = !passes(frame_);
+    if (!dropped_last_) out += frame_;
+    frame_.clear();
+}
+
+bool SseMeter::passes(std::string_view frame) {
+    if (first_frame_ && frame.starts_with(kByteOrderMark)) {
+        frame.remove_prefix(kByteOrderMark.size());
+    }
+    first_frame_ = false;
+    // The form of almost every frame: one line of data, which need not be copied to be looked at.
+    constexpr std::string_view kData = "data: ";
+    if (const std::size_t end = line_end(frame);
+        frame.starts_with(kData) && end != std::string_view::npos && end + 3 >= frame.size()) {
+        return look_at(frame.substr(kData.size(), end - kData.size()));
+    }
+    const Fields fields = parse_frame(frame);
+    if (fields.error_event) failed_ = true;
+    return !fields.has_data || look_at(fields.data);
+}
+
+// Whether the frame with this data passes.
+bool SseMeter::look_at(std::string_view data) {
+    if (trim(data) == "[DONE]") {
+        done_ = true;
+        return false;
+    }
+    const auto chunk = read_chunk(data);
+    if (!chunk) return !done_;
+    if (chunk->has_error) failed_ = true;
+    if (chunk->finish_reason) finished_ = true;
+    if (chunk->text_bytes > 0) {
+        delivered_.text_bytes += chunk->text_bytes;
+        ++delivered_.text_deltas;
+    }
+    const auto keep = [data](std::string& where, const std::optional<Span>& place) {
+        if (where.empty() && place) where = place->of(data);
+    };
+    keep(id_json_, chunk->id);
+    keep(model_json_, chunk->model);
+    keep(created_json_, chunk->created);
+
+    // Few chunks say what was used, so few are read twice.
+    if (!chunk->usage && !chunk->other_usage) return !done_;
+    const auto fields = find_usage(data);
+    if (!fields) return !done_;
+    if (!usage_) usage_.emplace();
+    usage_->overwrite_with(*fields);
+    if (chunk->choices_empty && chunk->usage && !chunk->has_error) {
+        usage_chunk_ = data;
+        return false;
+    }
+    return !done_;
+}
+
+void SseMeter::finish(std::string& out) {
+    if (unseen_bytes_ > 0) {
+        end_frame(out);
+        out += "\n\n";
+        return;
+    }
+    if (frame_.empty()) return;
+    // An event whose blank line never came is no event, unless all of it is there: some leave the
+    // last line ends out.
+    const Fields fields = parse_frame(frame_);
+    const bool whole =
+        fields.has_data && (trim(fields.data) == "[DONE]" || read_chunk(fields.data));
+    if (whole && passes(frame_)) {
+        out += frame_;
+        out += "\n\n";
+    }
+    frame_.clear();
+}
+
+}  // namespace nutgate::proxy

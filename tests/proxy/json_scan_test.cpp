@@ -1,0 +1,131 @@
+#include "json_scan.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+using namespace nutgate::proxy;
+
+namespace {
+
+bool accepts(std::string_view text) {
+    JsonReader reader{text};
+    for (;;) {
+        const JsonToken token = reader.next();
+        if (token == JsonToken::End) return true;
+        if (token == JsonToken::Error) return false;
+    }
+}
+
+}  // namespace
+
+TEST_CASE("json: takes what the standard allows and nothing else") {
+    for (const std::string text :
+         {R"({})", R"([])", R"(0)", R"(-0.5e+7)", R"("")", R"(null)", R"([1,2,{"a":[]}])",
+          R"( { "a" : true , "b" : false } )", R"("\ud83d\ude00\u00e9\"\\\/\b\f\n\r\t")",
+          "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"", R"({"":{"":""}})"}) {
+        CAPTURE(text);
+        CHECK(accepts(text));
+        CHECK(nlohmann::json::accept(text));
+    }
+    for (const std::string text : {"",
+                                   " ",
+                                   "{",
+                                   "}",
+                                   "[",
+                                   "]",
+                                   "{]",
+                                   "[}",
+                                   "[1,]",
+                                   "{\"a\":1,}",
+                                   "{,}",
+                                   "[,1]",
+                                   "{\"a\"}",
+                                   "{\"a\":}",
+                                   "{a:1}",
+                                   "{1:1}",
+                                   "01",
+                                   "+1",
+                                   "-",
+                                   "1.",
+                                   ".5",
+                                   "1e",
+                                   "1e+",
+                                   "tru",
+                                   "nul",
+                                   "truee",
+                                   "[1 2]",
+                                   "{\"a\":1 \"b\":2}",
+                                   "1 2",
+                                   "{} {}",
+                                   "\"",
+                                   "\"\\\"",
+                                   "\"\\x\"",
+                                   "\"\\u12\"",
+                                   "\"\\ud83d\"",
+                                   "\"\\ude00\"",
+                                   "\"\\ud83d\\u0041\"",
+                                   "\"\n\"",
+                                   "\"\x01\"",
+                                   "\"\x80\"",
+                                   "\"\xc3\"",
+                                   "\"\xc0\xaf\"",
+                                   "\"\xe0\x80\xaf\"",
+                                   "\"\xed\xa0\x80\"",
+                                   "\"\xf4\x90\x80\x80\"",
+                                   "\"\xff\"",
+                                   "'a'",
+                                   "[1]]",
+                                   "NaN",
+                                   "Infinity",
+                                   "/**/1"}) {
+        CAPTURE(text);
+        CHECK_FALSE(accepts(text));
+        CHECK_FALSE(nlohmann::json::accept(text));
+    }
+}
+
+TEST_CASE("json: depth is bounded") {
+    const std::string fits =
+        std::string(JsonReader::kDepthMax, '[') + std::string(JsonReader::kDepthMax, ']');
+    CHECK(accepts(fits));
+    CHECK_FALSE(accepts('[' + fits + ']'));
+}
+
+TEST_CASE("json: a skipped value's place is exactly its bytes") {
+    const std::string text = R"({ "a" : [1, {"b":"}"} ] , "c" : "x\"y" , "d":-1.5e3})";
+    JsonReader reader{text};
+    REQUIRE(reader.next() == JsonToken::BeginObject);
+    std::vector<std::string> values;
+    while (const auto member = reader.next_member()) {
+        values.emplace_back(reader.skip(member->first)->of(text));
+    }
+    CHECK(values == std::vector<std::string>{R"([1, {"b":"}"} ])", R"("x\"y")", "-1.5e3"});
+    CHECK(reader.next() == JsonToken::End);
+}
+
+TEST_CASE("json: a key is known however it is escaped") {
+    CHECK(key_is("model", "model"));
+    CHECK(key_is("m\\u006fdel", "model"));
+    CHECK_FALSE(key_is("Model", "model"));
+    CHECK_FALSE(key_is("m\\u006fdels", "model"));
+}
+
+TEST_CASE("json: text is decoded, and measured without decoding") {
+    const std::string raw = R"("a\n\u00e9\ud83d\ude00\/")";
+    CHECK(json_text(raw) == "a\n\xc3\xa9\xf0\x9f\x98\x80/");
+    CHECK(json_text_size(raw) == json_text(raw).size());
+    CHECK(json_text_size("\"abc\"") == 3);
+}
+
+TEST_CASE("json: an integer is written as one") {
+    CHECK(json_integer("12") == 12);
+    CHECK(json_integer("-3") == -3);
+    for (const auto* text : {"1.0", "1e3", "9223372036854775808", ""}) {
+        CHECK_FALSE(json_integer(text).has_value());
+    }
+}
+
+TEST_CASE("json: edits change their own bytes only, in any order") {
+    CHECK(apply_edits("0123456789", {{{7, 8}, "seven"}, {{0, 1}, ""}, {{3, 3}, "|"}}) ==
+          "12|3456seven89");
+}
