@@ -43,7 +43,7 @@ public:
 
 struct ClientOptions {
     std::size_t connections_per_host_max = 8;
-    std::string ca_file;  // Empty: the system's.
+    std::string ca_file = {};  // Empty: the system's.
     // Asked before each call; true means that a transaction is open and the call is a bug. The
     // store is a neighbour that this module may not know.
     int (*open_transactions)() = nullptr;
