@@ -51,7 +51,9 @@ class Crash(harness.NodeCase):
 
     def test_killed_under_load_at_many_points(self) -> None:
         """Clients chat, refund and redeem without pause while the node is killed again and again."""
-        node = self.nutgate("--config", self.config("[lightning.simulated]\nsettle_ms = 0\n"))
+        node = self.nutgate("--config", self.config(
+            "[lightning.simulated]\nsettle_ms = 0\n"
+            "[limits]\ncreates_per_client_per_minute = 1000000\n"))
         paid_sats = 2000
         keys = [node.buy_key(paid_sats) for _ in range(3)]
         over = threading.Event()

@@ -166,6 +166,9 @@ class Nutgate:
         self.listen = urllib.parse.urlsplit(self.url).netloc
         return self
 
+    def operator_url(self) -> str:
+        return "http://" + (self.data_dir / "operator.address").read_text().strip()
+
     def stop(self) -> int:
         return self.process.stop()
 

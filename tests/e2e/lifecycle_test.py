@@ -1,0 +1,163 @@
+"""How a node starts, sells to many at once, lets a client go, and ends."""
+import http.client
+import json
+import pathlib
+import re
+import threading
+import unittest
+import urllib.parse
+
+import harness
+
+SLOW_DEMO = "[demo]\ntoken_ms = 20\n"
+
+
+class Stream:
+    """A streamed chat whose events can be read one by one, and which can be left in the middle."""
+
+    def __init__(self, node: harness.Nutgate, key: str, text: str):
+        parts = urllib.parse.urlsplit(node.url)
+        self.line = http.client.HTTPConnection(parts.hostname, parts.port, timeout=harness.PATIENCE)
+        body = {"model": "demo", "stream": True, "messages": [{"role": "user", "content": text}]}
+        self.line.request("POST", "/v1/chat/completions", json.dumps(body), {
+            "content-type": "application/json", "authorization": f"Bearer {key}"})
+        self.answer = self.line.getresponse()
+
+    def event(self) -> str:
+        while True:
+            line = self.answer.readline().decode()
+            if line.startswith("data: ") or not line:
+                return line.removeprefix("data: ").strip()
+
+    def leave(self) -> None:
+        self.answer.close()
+        self.line.close()
+
+
+class Lifecycle(harness.NodeCase):
+    def config(self, text: str) -> pathlib.Path:
+        path = self.folder / "nutgate.toml"
+        path.write_text(text)
+        return path
+
+    def test_a_running_stream_is_finished_after_sigterm(self) -> None:
+        node = self.nutgate("--config", self.config(SLOW_DEMO))
+        key = node.buy_key(100)
+        stream = Stream(node, key, "end well")
+        first = json.loads(stream.event())
+        self.assertIn("choices", first)
+        code = []
+        ending = threading.Thread(target=lambda: code.append(node.stop()))
+        ending.start()
+        events = []
+        while event := stream.event():
+            events.append(event)
+        stream.leave()
+        ending.join()
+        self.assertEqual(events[-1], "[DONE]")
+        cost = json.loads(events[-2])["usage"]["cost"]["total_msats"]
+        self.assertEqual(code, [0])
+        node.audit()
+        node.start()
+        self.assertEqual(node.balance(key), 100_000 - cost)
+        node.stop()
+
+    def test_a_client_that_leaves_pays_for_what_was_generated(self) -> None:
+        node = self.nutgate("--config", self.config(SLOW_DEMO))
+        key = node.buy_key(100)
+        whole = node.chat(key, "tell me much").json()["usage"]["cost"]["total_msats"]
+        before = node.balance(key)
+        stream = Stream(node, key, "tell me much")
+        for _ in range(4):
+            stream.event()
+        stream.leave()
+        paid = before - node.balance(key)  # balance() waits until nothing is reserved.
+        self.assertGreater(paid, 0)
+        self.assertLessEqual(paid, whole)
+        node.stop()
+        node.audit()
+
+    def test_a_balance_that_covers_one_request_buys_one(self) -> None:
+        upstream = harness.Process(
+            ["python3", pathlib.Path(__file__).with_name("mock_upstream.py")], self.folder / "up.log")
+        self.addCleanup(upstream.kill)
+        # Ten words at 60 msat: 600 of the 1000 msat. What one costs is its ceiling, so after one
+        # answer there is not enough for a second, whenever it asks.
+        node = self.nutgate("--config", self.config(
+            f'[[upstream]]\nname = "u"\ndialect = "openai"\nurl = "http://{upstream.wait_ready()}/v1"\n'
+            '[[model]]\nid = "small"\nupstreams = ["u"]\ncontext = 1000\noutput_max = 100\n'
+            'price = { input_msat_per_1k = 0, output_msat_per_1k = 60000 }\n'))
+        key = node.buy_key(1)
+        answers: list[harness.Answer] = []
+        gate = threading.Barrier(64)
+
+        def buy() -> None:
+            gate.wait()
+            answers.append(node.chat(key, "1 2 3 4 5 6 7 8", model="small", max_tokens=10))
+        buyers = [threading.Thread(target=buy) for _ in range(64)]
+        for buyer in buyers:
+            buyer.start()
+        for buyer in buyers:
+            buyer.join()
+        statuses = sorted(answer.status for answer in answers)
+        self.assertEqual(statuses, [200] + [402] * 63)
+        self.assertEqual(node.balance(key), 400)
+        node.stop()
+        node.audit()
+
+    def test_the_operators_face_is_the_operators(self) -> None:
+        node = self.nutgate()
+        operator = node.operator_url()
+        metrics = harness.request(operator + "/metrics")
+        self.assertEqual(metrics.status, 200)
+        self.assertRegex(metrics.body.decode(), re.compile(r"^nutgate_\w+", re.M))
+        self.assertEqual(harness.request(operator + "/v1/models").status, 404)
+        self.assertIn(harness.request(operator + "/admin/wallet/send", "POST", {}).status, (401, 404))
+        evil = harness.request(operator + "/metrics", headers={"host": "evil.example.com"})
+        self.assertNotEqual(evil.status, 200, "a page elsewhere must not reach it by rebinding a name")
+        node.stop()
+
+    def test_commands_that_read_work_running_stopped_and_killed(self) -> None:
+        node = self.nutgate()
+        key = node.buy_key(50)
+        node.chat(key)
+
+        def look() -> tuple:
+            audit = json.loads(node.command("audit", "--full", "--json").stdout)
+            keys = json.loads(node.command("keys", "list", "--json").stdout)
+            balance = json.loads(node.command("wallet", "balance", "--json").stdout)
+            self.assertTrue(audit["sound"], audit)
+            self.assertNotIn(key, json.dumps(keys))
+            return keys, balance
+        node.balance(key)  # Until its charge is posted.
+        running = look()
+        node.kill()
+        self.assertEqual(look(), running)
+        node.start()
+        node.stop()
+        self.assertEqual(look(), running)
+        self.assertTrue(json.loads(node.command("mint", "info", "--json").stdout))
+        seed = node.command("wallet", "seed", check=False)
+        self.assertNotEqual(seed.returncode, 0, "the words are shown on a terminal only")
+
+    def test_no_secret_reaches_the_log(self) -> None:
+        node = self.nutgate(environment={"NUTGATE_NODE_LOG_LEVEL": "debug"})
+        key = node.buy_key(50)
+        node.chat(key, "a prompt nobody else may read")
+        token = node.ask("/v1/balance/refund", "POST", key=key).json()["token"]
+        node.ask("/v1/balance/create", body={"initial_balance_token": token})
+        node.chat("sk-" + "ab" * 32, "x")
+        node.stop()
+        log = node.process.log.read_text() + "".join(node.process.output)
+        for secret in (key, key[3:], token, token[10:60], "nobody else may read", "ab" * 32):
+            self.assertNotIn(secret, log)
+        words = [path for path in node.data_dir.iterdir() if path.is_file()
+                 and re.fullmatch(rb"([a-z]+ ){11}[a-z]+\s*", path.read_bytes()[:400])]
+        for path in words:
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600, path.name)
+            self.assertNotIn(path.read_text().strip(), log)
+        self.assertEqual(len(words), 1, "the seed lies in the data dir, once")
+
+
+if __name__ == "__main__":
+    unittest.main()
