@@ -8,11 +8,17 @@
 // takes the most it may cost out of what is available; post() then moves what it did cost and
 // frees the rest, or release() frees it all. Nothing is available twice, whatever the concurrency.
 //
+// No account is ever below zero on the side that it grows by, the owner's included: who wants to
+// take out what the node has earned moves it out of Revenue. An error changes nothing, so a
+// transaction that goes on after one commits no half of a transfer.
+//
 // Thread-safe: it has no state but the database. Units: msat throughout.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nutgate/base/amount.h"
@@ -32,11 +38,12 @@ enum class AccountKind : std::int16_t {
     PaymentInFlight = 5,  // Liability. Taken for a payment that is neither done nor undone.
     Revenue = 6,          // Income. What was paid for answers, or as the embedded mint's fees.
     Fees = 7,             // Expense. What mints and routing took.
-    Losses = 8,           // Expense. What was served beyond its hold: ours, never the customer's.
-    Owner = 9,            // Equity. What the owner took out (debit) or put in (credit).
+    Losses = 8,           // Expense. Money of ours that is gone, never a customer's.
+    Owner = 9,            // Equity. What the owner put in (credit) and took back (debit).
 };
 // Assets and expenses grow by a debit, all others by a credit.
 bool grows_by_debit(AccountKind kind);
+std::string_view to_text(AccountKind kind);  // "ecash", "mint_outstanding": stable.
 
 struct Account {
     AccountKind kind;
@@ -51,6 +58,9 @@ struct Transfer {
     Account debit;
     Account credit;
     Msat amount;
+    // One short word for histories ("deposit", "refund"): stable, 1 to 32 lower-case letters or
+    // underscores, and not part of what makes two requests the same.
+    std::string reason = "transfer";
 };
 
 struct Hold {
@@ -63,6 +73,7 @@ struct Hold {
 struct Balance {
     Msat posted;  // On the side that the account grows by.
     Msat held;    // At most `posted`: what open holds keep from being spent.
+    Msat available() const { return subtract(posted, held).value_or(Msat{}); }
 };
 
 enum class Applied {
@@ -70,14 +81,30 @@ enum class Applied {
     Before,  // The very same request was in the books already: a retry, and a success.
 };
 
-// Stable: append only.
+// In the order in which they are looked for.
 enum class LedgerError {
-    InsufficientFunds,  // It would take more than the account has that is not held.
-    HoldUnknown,
-    HoldClosed,   // Posted, released or expired before, with a different outcome.
-    ExceedsHold,  // post() was asked for more than was held.
     IdReused,     // The id is taken by a request that differs. A bug in the caller.
+    HoldUnknown,  // Or forgotten: an hour past its deadline, one that has ended is.
+    HoldClosed,   // It has ended, and not in the way that this request asks for.
+    ExceedsHold,  // post() was asked for more than was held.
     AmountOverflow,
+    InsufficientFunds,  // It would take more than the account has that is not held.
+};
+
+// How a post() ended.
+struct Charge {
+    Applied applied;
+    Msat charged;  // The cost; less only if the hold had expired and its payer has less by now.
+};
+
+// One transfer, seen from one of its two accounts.
+struct Entry {
+    std::int64_t number;  // Of the transfer: from 1, without gaps, in the order of the commits.
+    bool incoming;        // Whether it made the account grow.
+    Account other;
+    Msat amount;
+    Time at;
+    std::string reason;
 };
 
 // What an audit found. Books that do not add up are reported, never repaired in silence.
@@ -104,33 +131,48 @@ public:
     static Result<void, store::StoreFailure> migrate(store::Database& database);
 
     // Moves money at once. A debit of what grows by credit (and the reverse) needs that much
-    // available; Owner, Revenue and expenses too.
+    // available, whatever the kind.
     Result<Applied, LedgerError> transfer(store::Tx&, const Transfer&);
 
+    // Applied::Before: it is open, as asked for; the deadline is the first one's. HoldClosed: the
+    // same request was granted before and has ended, so nothing is held by it any more.
     Result<Applied, LedgerError> hold(store::Tx&, const Hold&);
     // Moves the deadline of an open hold: its request lives.
     Result<void, LedgerError> renew(store::Tx&, const HoldId&, Time deadline);
 
-    // Ends the hold: moves `cost` from its payer to `payee` and frees the rest. A hold past its
-    // deadline that was not expired yet can still be posted: the work was done. One that has expired
-    // meanwhile is charged from what is available, at most: a request of any length is charged.
-    Result<Applied, LedgerError> post(store::Tx&, const HoldId&, const Account& payee, Msat cost);
+    // Ends the hold: moves `cost` from its payer to `payee` (which grows by credit) and frees the
+    // rest. A hold past its deadline that was not expired yet can still be posted: the work was
+    // done. One that was expired meanwhile is charged what is available, up to `cost`, so a request
+    // of any length is charged. What it can't be charged is not booked: it is money that nobody
+    // paid, and as revenue the owner could take it out of what others paid. The caller counts it.
+    Result<Charge, LedgerError> post(store::Tx&, const HoldId&, const Account& payee, Msat cost);
 
-    // Ends the hold and frees all of it.
+    // Ends the hold and frees all of it. Of one that was expired, too: it can't be posted then.
     Result<Applied, LedgerError> release(store::Tx&, const HoldId&);
 
-    // Releases at most `limit` holds past their deadline. Returns how many.
+    // Releases at most `limit` holds past their deadline, and forgets as many that have ended and
+    // are an hour past theirs. Returns how many were released.
     int expire_holds(store::Tx&, int limit);
-    // Releases holds that a process which no longer runs left open. Run at start, before serving.
+    // Releases every open hold, as a process which no longer runs left them. Run at start, before
+    // serving. What has to outlive a crash is a transfer to PaymentInFlight, not a hold.
     int release_holds_of_requests(store::Tx&);
 
+    // Of an account never used: zero.
     Balance balance(store::Reader&, const Account&) const;
+    // What all accounts of a kind hold together.
+    Msat total(store::Reader&, AccountKind kind) const;
+    // The newest first, at most `limit`, those with a smaller number than `before` if it is given.
+    std::vector<Entry> history(store::Reader&, const Account&, int limit,
+                               std::optional<std::int64_t> before = std::nullopt) const;
 
-    // Recomputes balances from transfers (all of them, or those after the last sealed checkpoint)
-    // and reports every account that does not match, and a sum that is not zero.
+    // Recomputes the books from transfers (all of them, or those after the last sealed checkpoint)
+    // and open holds, and reports every account that does not match, a sum that is not zero, and a
+    // transfer that is missing. Full checks the checkpoint, too.
     enum class Depth { SinceCheckpoint, Full };
     AuditReport audit(store::Reader&, Depth depth) const;
-    // Seals the sums up to the newest transfer, so that the next audit begins there.
+    // Seals the sums up to the newest transfer, so that the next audit begins there. It costs what
+    // an audit since the last checkpoint costs, on the writer's thread: call it after one was
+    // sound.
     void seal_checkpoint(store::Tx&);
 
 private:

@@ -1,0 +1,187 @@
+#include <algorithm>
+
+#include "books.h"
+
+using namespace nutgate;
+using namespace nutgate::test;
+
+namespace {
+
+using Depth = Ledger::Depth;
+
+bool tells(const AuditReport& report, const std::string& fault) {
+    return std::any_of(report.faults.begin(), report.faults.end(), [&](const std::string& found) {
+        return found.find(fault) != std::string::npos;
+    });
+}
+
+void some_business(Books& books, int from) {
+    REQUIRE(books.transfer(from, kMint, kBob, 500_msat));
+    REQUIRE(books.hold(from, 300_msat));
+    REQUIRE(books.hold(from + 1, 200_msat));
+    REQUIRE(books.post(from, 100_msat));
+    REQUIRE(books.transfer(from + 1, kBob, kMint, 200_msat));
+}
+
+}  // namespace
+
+TEST_CASE("audit: it counts, lists and finds nothing in honest books") {
+    Books books;
+    some_business(books, 10);
+    const auto report = books.audit(Depth::Full);
+    CHECK(report.sound());
+    CHECK_EQ(report.transfers, 4);
+    CHECK_EQ(report.transfers_checked, 4);
+    CHECK_EQ(report.holds_open, 1);
+    REQUIRE_EQ(report.accounts.size(), 4U);
+    const auto alice = std::find_if(report.accounts.begin(), report.accounts.end(),
+                                    [](const auto& line) { return line.account == kAlice; });
+    REQUIRE(alice != report.accounts.end());
+    CHECK_EQ(alice->debits, 100_msat);
+    CHECK_EQ(alice->credits, 1000_msat);
+    CHECK_EQ(alice->held, 200_msat);
+}
+
+TEST_CASE("audit: after a checkpoint only what came later is read, and the answer is the same") {
+    Books books;
+    some_business(books, 10);
+    books.seal();
+    CHECK_EQ(books.audit(Depth::SinceCheckpoint).transfers_checked, 0);
+    some_business(books, 20);
+    const auto short_audit = books.audit(Depth::SinceCheckpoint);
+    CHECK_EQ(short_audit.transfers_checked, 3);
+    CHECK(short_audit.sound());
+    CHECK(books.audit(Depth::Full).sound());
+    REQUIRE(books.transfer(5, kMint, kAlice, 1000_msat));
+    books.seal();
+    books.seal();
+    some_business(books, 30);
+    CHECK_EQ(books.audit(Depth::SinceCheckpoint).transfers_checked, 3);
+}
+
+TEST_CASE("audit: empty books are sound") {
+    FixedClock clock;
+    Ledger ledger{clock};
+    const auto database = store::open("sqlite::memory:").value();
+    REQUIRE(Ledger::migrate(*database));
+    REQUIRE(Ledger::migrate(*database));
+    const auto sealed = database->transact([&](store::Tx& tx) -> Result<bool, BooksError> {
+        CHECK(ledger.audit(tx, Depth::SinceCheckpoint).sound());
+        ledger.seal_checkpoint(tx);
+        CHECK(ledger.audit(tx, Depth::Full).sound());
+        return true;
+    });
+    CHECK(sealed);
+}
+
+TEST_CASE("audit: whoever edits a row is found out, and nothing aborts") {
+    Books books;
+    some_business(books, 10);
+    const auto both = [&](const std::string& fault) {
+        return tells(books.audit(Depth::Full), fault) &&
+               tells(books.audit(Depth::SinceCheckpoint), fault);
+    };
+    SUBCASE("a balance made larger") {
+        books.tamper("UPDATE account SET credits = credits + 1 WHERE name = 'bob'");
+        CHECK(both("key:bob: its credits are 501, not 500"));
+        CHECK(both("the sum over all accounts is not zero"));
+    }
+    SUBCASE("money moved between two balances") {
+        books.tamper("UPDATE account SET credits = credits + 1 WHERE name = 'bob'");
+        books.tamper("UPDATE account SET credits = credits - 1 WHERE name = 'alice'");
+        CHECK(both("key:bob: its credits are"));
+        CHECK(both("key:alice: its credits are"));
+    }
+    SUBCASE("a transfer's amount") {
+        books.tamper("UPDATE transfer SET amount = amount - 1 WHERE number = 2");
+        CHECK(both("key:bob: its credits are 500, not 499"));
+    }
+    SUBCASE("a transfer's account") {
+        books.tamper("UPDATE transfer SET credit = 77 WHERE number = 2");
+        CHECK(both("account number 77, which does not exist"));
+    }
+    SUBCASE("a transfer removed, with its traces in both accounts") {
+        books.tamper("DELETE FROM transfer WHERE number = 3");
+        books.tamper("UPDATE account SET debits = debits - 100 WHERE name = 'alice'");
+        books.tamper("UPDATE account SET credits = credits - 100 WHERE name = 'requests'");
+        CHECK(both("transfers there are 3, not 4"));
+    }
+    SUBCASE("what is held") {
+        books.tamper("UPDATE account SET held = held - 1 WHERE name = 'alice'");
+        CHECK(both("key:alice: it has held 199, not 200"));
+    }
+    SUBCASE("a hold") {
+        books.tamper("UPDATE hold SET amount = 7 WHERE state = 1");
+        CHECK(both("key:alice: it has held 200, not 7"));
+    }
+    SUBCASE("a hold of nobody's") {
+        books.tamper("UPDATE hold SET payer = 99 WHERE state = 1");
+        CHECK(both("open holds name account number 99"));
+    }
+    SUBCASE("a balance below zero") {
+        books.tamper("UPDATE account SET debits = 5000 WHERE name = 'alice'");
+        CHECK(both("key:alice: its balance is below zero"));
+        CHECK_EQ(books.alice().posted, 0_msat);
+    }
+    SUBCASE("more held than there is") {
+        books.tamper("UPDATE account SET held = 5000 WHERE name = 'alice'");
+        CHECK(both("key:alice: it has more held than it has"));
+        CHECK_EQ(books.alice().available(), 0_msat);
+    }
+    SUBCASE("an account's nature") {
+        books.tamper("UPDATE account SET sign = 1 WHERE name = 'bob'");
+        CHECK(both("key:bob: its sign is 1, not -1"));
+    }
+    SUBCASE("a kind that does not exist") {
+        books.tamper("UPDATE account SET kind = 99 WHERE name = 'bob'");
+        CHECK(both("has no known kind"));
+    }
+    SUBCASE("an account removed") {
+        books.tamper("DELETE FROM account WHERE name = 'bob'");
+        CHECK(both("which does not exist"));
+    }
+    SUBCASE("numbers that no sum can hold") {
+        books.tamper("UPDATE account SET debits = 9223372036854775807");
+        CHECK(both("its debits are 9223372036854775807"));
+    }
+}
+
+TEST_CASE("audit: the full one also proves the checkpoint") {
+    Books books;
+    some_business(books, 10);
+    books.seal();
+    SUBCASE("an edit of what lies before it") {
+        books.tamper("UPDATE transfer SET amount = amount + 1 WHERE number = 2");
+        CHECK(books.audit(Depth::SinceCheckpoint).sound());
+        CHECK(tells(books.audit(Depth::Full), "the checkpoint is not the sum"));
+        CHECK(tells(books.audit(Depth::Full), "key:bob: its credits are 500, not 501"));
+    }
+    SUBCASE("an edit of the checkpoint") {
+        books.tamper("UPDATE sealed SET credits = credits + 1 WHERE credits > 0");
+        CHECK_FALSE(books.audit(Depth::SinceCheckpoint).sound());
+        CHECK(tells(books.audit(Depth::Full), "the checkpoint is not the sum"));
+    }
+    SUBCASE("transfers cut off behind it") {
+        books.tamper("DELETE FROM transfer WHERE number > 2");
+        CHECK(tells(books.audit(Depth::SinceCheckpoint), "the newest transfer is number 2"));
+        CHECK(tells(books.audit(Depth::Full), "the newest transfer is number 2"));
+    }
+}
+
+TEST_CASE("audit: a wrong balance is not sealed in") {
+    Books books;
+    some_business(books, 10);
+    books.tamper("UPDATE account SET credits = credits + 1 WHERE name = 'bob'");
+    books.seal();
+    CHECK(tells(books.audit(Depth::SinceCheckpoint), "key:bob: its credits are 501, not 500"));
+}
+
+TEST_CASE("audit: a restart does not hide a wrong held amount") {
+    Books books;
+    some_business(books, 10);
+    books.tamper("UPDATE account SET held = held + 5 WHERE name = 'alice'");
+    CHECK(books.in_tx([&](store::Tx& tx) -> Result<int, LedgerError> {
+        return books.ledger.release_holds_of_requests(tx);
+    }));
+    CHECK(tells(books.audit(Depth::SinceCheckpoint), "key:alice: it has held 5, not 0"));
+}
