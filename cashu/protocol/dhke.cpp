@@ -1,6 +1,7 @@
 #include "nutgate/cashu/dhke.h"
 
 #include "nutgate/crypto/hash.h"
+#include "protocol/dleq.h"
 
 namespace nutgate::cashu {
 
@@ -11,15 +12,14 @@ constexpr std::string_view kNonceTag = "Cashu_DLEQ_R_v1";
 constexpr std::uint32_t kCurveTries = 1U << 16;
 constexpr int kNonceTries = 256;
 
-// The four points as ASCII hex of their uncompressed form: what the other implementations hash.
-crypto::Hash256 challenge_of(const crypto::Point& r1, const crypto::Point& r2,
-                             const crypto::Point& key, const crypto::Point& signature) {
+}  // namespace
+
+crypto::Hash256 dleq_challenge(const crypto::Point& r1, const crypto::Point& r2,
+                               const crypto::Point& key, const crypto::Point& signature) {
     const std::string text = to_hex(r1.uncompressed()) + to_hex(r2.uncompressed()) +
                              to_hex(key.uncompressed()) + to_hex(signature.uncompressed());
     return crypto::sha256(as_bytes(text));
 }
-
-}  // namespace
 
 std::optional<crypto::Point> hash_to_curve(BytesView message) {
     const auto digest = crypto::sha256({as_bytes(kCurveTag), message});
@@ -70,8 +70,8 @@ Dleq prove_dleq(const crypto::Scalar& key, const crypto::Point& blinded,
         const auto nonce = crypto::Scalar::from_bytes(
             crypto::hmac_sha256(key.bytes(), {as_bytes(kNonceTag), a65, b65, c65, tail}));
         if (!nonce) continue;
-        const auto e = challenge_of(crypto::generator_times(*nonce),
-                                    crypto::multiply(blinded, *nonce), public_key, signature);
+        const auto e = dleq_challenge(crypto::generator_times(*nonce),
+                                      crypto::multiply(blinded, *nonce), public_key, signature);
         const auto e_scalar = crypto::Scalar::reduce(e);
         if (!e_scalar) continue;
         const auto product = crypto::multiply(*e_scalar, key);
@@ -94,7 +94,7 @@ bool verify_dleq(const Dleq& dleq, const crypto::Point& key, const crypto::Point
     const auto r2 =
         crypto::subtract(crypto::multiply(blinded, *s), crypto::multiply(signature, *e));
     if (!r1 || !r2) return false;
-    return equal_in_constant_time(challenge_of(*r1, *r2, key, signature), dleq.e);
+    return equal_in_constant_time(dleq_challenge(*r1, *r2, key, signature), dleq.e);
 }
 
 bool verify_dleq(const Proof& proof, const crypto::Point& key) {

@@ -45,9 +45,6 @@ struct WireError {
 template <class T>
 using Parsed = Result<T, WireError>;
 
-// Which of its fields a proof is written with. A mint is never told r, nor the ephemeral key.
-enum class ProofFor { Mint, Holder };
-
 // --- NUT-03, NUT-04: swap and mint ---------------------------------------------------------------
 struct SwapRequest {
     std::vector<Proof> inputs;
