@@ -10,6 +10,14 @@ namespace {
 
 constexpr int kDepthMax = 8;
 
+using Kind = Value::Kind;
+
+Value of_kind(Kind kind) {
+    Value value;
+    value.kind = kind;
+    return value;
+}
+
 enum Major : unsigned { kNumber = 0, kNegative, kBytes, kText, kArray, kMap, kTag, kSimple };
 
 class Reader {
@@ -26,10 +34,13 @@ public:
         const auto argument = this->argument(info);
         if (!argument) return std::nullopt;
         switch (first >> 5) {
-            case kNumber:
-                return Value{*argument};
+            case kNumber: {
+                Value number = of_kind(Kind::Number);
+                number.number = *argument;
+                return number;
+            }
             case kNegative:
-                return Value{Other{}};
+                return of_kind(Kind::Other);
             case kBytes:
                 return byte_string(*argument);
             case kText:
@@ -68,7 +79,9 @@ private:
     std::optional<Value> byte_string(std::uint64_t size) {
         const auto taken = take(size);
         if (!taken) return std::nullopt;
-        return Value{Bytes{taken->begin(), taken->end()}};
+        Value value = of_kind(Kind::Bytes);
+        value.bytes.assign(taken->begin(), taken->end());
+        return value;
     }
 
     std::optional<std::string> text(std::uint64_t size) {
@@ -80,25 +93,27 @@ private:
     std::optional<Value> text_string(std::uint64_t size) {
         auto read_text = text(size);
         if (!read_text) return std::nullopt;
-        return Value{*std::move(read_text)};
+        Value value = of_kind(Kind::Text);
+        value.text = *std::move(read_text);
+        return value;
     }
 
     std::optional<Value> array(std::uint64_t count, int depth) {
         // Each item takes a byte or more, so a count beyond the rest is a lie.
         if (count > rest_.size()) return std::nullopt;
-        Array items;
+        Value array = of_kind(Kind::Array);
         for (std::uint64_t i = 0; i < count; ++i) {
             auto item = value(depth + 1);
             if (!item) return std::nullopt;
-            items.push_back(*std::move(item));
+            array.items.push_back(*std::move(item));
         }
-        return Value{std::move(items)};
+        return array;
     }
 
     std::optional<Value> map(std::uint64_t count, int depth) {
         constexpr std::uint64_t kMapMax = 64;  // Looked through one by one; a token's have six.
         if (count > kMapMax) return std::nullopt;
-        Map entries;
+        Value map = of_kind(Kind::Map);
         for (std::uint64_t i = 0; i < count; ++i) {
             if (rest_.empty() || std::to_integer<unsigned>(rest_[0]) >> 5 != kText) {
                 return std::nullopt;
@@ -107,20 +122,19 @@ private:
             rest_ = rest_.subspan(1);
             const auto size = argument(info);
             auto key = size ? text(*size) : std::nullopt;
-            const auto same = [&](const auto& entry) { return entry.first == *key; };
-            if (!key || std::ranges::any_of(entries, same)) return std::nullopt;
+            if (!key || std::ranges::find(map.names, *key) != map.names.end()) return std::nullopt;
             auto item = value(depth + 1);
             if (!item) return std::nullopt;
-            entries.emplace_back(*std::move(key), *std::move(item));
+            map.names.push_back(*std::move(key));
+            map.items.push_back(*std::move(item));
         }
-        return Value{std::move(entries)};
+        return map;
     }
 
     static Value simple(unsigned info) {
         constexpr unsigned kNull = 22;
         constexpr unsigned kUndefined = 23;
-        if (info == kNull || info == kUndefined) return Value{Nothing{}};
-        return Value{Other{}};
+        return of_kind(info == kNull || info == kUndefined ? Kind::Nothing : Kind::Other);
     }
 
     BytesView rest_;
@@ -135,12 +149,24 @@ std::optional<Value> read(BytesView bytes) {
     return value;
 }
 
-const Value* find(const Map& map, std::string_view key) {
-    const auto found = std::ranges::find(map, key, &Map::value_type::first);
-    if (found == map.end() || std::holds_alternative<Nothing>(found->second.content)) {
-        return nullptr;
-    }
-    return &found->second;
+namespace {
+
+const Value* find(const Value& value, std::string_view key) {
+    const auto found = std::ranges::find(value.names, key);
+    if (found == value.names.end()) return nullptr;
+    return &value.items[static_cast<std::size_t>(found - value.names.begin())];
+}
+
+}  // namespace
+
+const Value* find(const Value& value, std::string_view key, Kind kind) {
+    const Value* const found = find(value, key);
+    return found != nullptr && found->kind == kind ? found : nullptr;
+}
+
+bool has(const Value& value, std::string_view key) {
+    const Value* const found = find(value, key);
+    return found != nullptr && found->kind != Kind::Nothing;
 }
 
 void Writer::bytes(BytesView value) {

@@ -9,30 +9,37 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "nutgate/base/bytes.h"
 
 namespace nutgate::cashu::cbor {
 
-struct Value;
-using Array = std::vector<Value>;
-using Map = std::vector<std::pair<std::string, Value>>;
-
-// null and undefined.
-struct Nothing {};
-// What tokens have no use for: negative numbers, fractions, booleans, other simple values.
-struct Other {};
-
 struct Value {
-    std::variant<Nothing, Other, std::uint64_t, std::string, Bytes, Array, Map> content;
+    enum class Kind {
+        Nothing,  // null and undefined.
+        Number,   // Not negative.
+        Text,
+        Bytes,
+        Array,
+        Map,
+        Other,  // What tokens have no use for: negative numbers, fractions, booleans.
+    };
+    Kind kind = Kind::Nothing;
+    std::uint64_t number = 0;
+    std::string text;
+    nutgate::Bytes bytes;
+    std::vector<Value> items;        // Of Array, and the values of Map …
+    std::vector<std::string> names;  // … whose keys these are.
 };
 
 std::optional<Value> read(BytesView bytes);
 
-// Of a map; null if there is none, or it is null or undefined: wallets write all three.
-const Value* find(const Map& map, std::string_view key);
+// The value of a map under that key. Null if there is none of that kind, or `value` is no map.
+const Value* find(const Value& value, std::string_view key, Value::Kind kind);
+// Whether there is one at all: absent, null and undefined are the same, and wallets write all
+// three.
+bool has(const Value& value, std::string_view key);
 
 class Writer {
 public:

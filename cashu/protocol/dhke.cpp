@@ -59,9 +59,8 @@ bool verify_proof(const crypto::Scalar& key, std::string_view secret, const cryp
     return y && crypto::multiply(*y, key) == c;
 }
 
-Dleq prove_dleq(const crypto::Scalar& key, const crypto::Point& blinded,
-                const crypto::Point& signature) {
-    const crypto::Point public_key = crypto::generator_times(key);
+Dleq prove_dleq(const crypto::Scalar& key, const crypto::Point& public_key,
+                const crypto::Point& blinded, const crypto::Point& signature) {
     const auto a65 = public_key.uncompressed();
     const auto b65 = blinded.uncompressed();
     const auto c65 = signature.uncompressed();

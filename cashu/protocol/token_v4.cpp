@@ -9,75 +9,64 @@ namespace nutgate::cashu {
 
 namespace {
 
-using cbor::Map;
 using cbor::Value;
+using Kind = Value::Kind;
 
-template <class T>
-const T* as(const Value* value) {
-    return value == nullptr ? nullptr : std::get_if<T>(&value->content);
-}
-
-std::optional<ByteArray<32>> scalar(const Map& map, std::string_view key) {
-    const Bytes* const bytes = as<Bytes>(cbor::find(map, key));
-    if (bytes == nullptr || bytes->size() != 32) return std::nullopt;
+std::optional<ByteArray<32>> scalar(const Value& map, std::string_view key) {
+    const Value* const value = cbor::find(map, key, Kind::Bytes);
+    if (value == nullptr || value->bytes.size() != 32) return std::nullopt;
     ByteArray<32> array;
-    std::ranges::copy(*bytes, array.begin());
+    std::ranges::copy(value->bytes, array.begin());
     return array;
 }
 
 // False if it is there and malformed.
-bool read_dleq(const Map& map, Proof& proof) {
-    const Value* const value = cbor::find(map, "d");
-    if (value == nullptr) return true;
-    const Map* const dleq = as<Map>(value);
+bool read_dleq(const Value& map, Proof& proof) {
+    if (!cbor::has(map, "d")) return true;
+    const Value* const dleq = cbor::find(map, "d", Kind::Map);
     if (dleq == nullptr) return false;
     const auto e = scalar(*dleq, "e");
     const auto s = scalar(*dleq, "s");
     const auto r = scalar(*dleq, "r");
-    if (!e || !s || (!r && cbor::find(*dleq, "r") != nullptr)) return false;
+    if (!e || !s || (!r && cbor::has(*dleq, "r"))) return false;
     proof.dleq = Dleq{.e = *e, .s = *s, .r = r};
     return true;
 }
 
-bool read_witness(const Map& map, Proof& proof) {
-    const Value* value = cbor::find(map, "w");
-    if (value == nullptr) value = cbor::find(map, "witness");  // As cdk names it.
-    if (value == nullptr) return true;
-    const std::string* const text = as<std::string>(value);
-    if (text == nullptr) return false;
-    proof.witness = wire::unwrap_witness(*text);
+bool read_witness(const Value& map, Proof& proof) {
+    const char* const key = cbor::has(map, "w") ? "w" : "witness";  // The latter is cdk's name.
+    if (!cbor::has(map, key)) return true;
+    const Value* const witness = cbor::find(map, key, Kind::Text);
+    if (witness == nullptr) return false;
+    proof.witness = wire::unwrap_witness(witness->text);
     return true;
 }
 
-std::optional<Proof> read_proof(const Value& value, const KeysetId& id) {
-    const Map* const map = as<Map>(&value);
-    if (map == nullptr) return std::nullopt;
-    const auto* const amount = as<std::uint64_t>(cbor::find(*map, "a"));
-    const auto* const secret = as<std::string>(cbor::find(*map, "s"));
-    const auto* const c = as<Bytes>(cbor::find(*map, "c"));
+std::optional<Proof> read_proof(const Value& map, const KeysetId& id) {
+    const Value* const amount = cbor::find(map, "a", Kind::Number);
+    const Value* const secret = cbor::find(map, "s", Kind::Text);
+    const Value* const c = cbor::find(map, "c", Kind::Bytes);
     if (amount == nullptr || secret == nullptr || c == nullptr) return std::nullopt;
-    const auto point = crypto::Point::from_bytes(*c);
+    const auto point = crypto::Point::from_bytes(c->bytes);
     if (!point) return std::nullopt;
-    Proof proof{*amount, id, *secret, *point, std::nullopt, std::nullopt, std::nullopt};
-    if (!read_dleq(*map, proof) || !read_witness(*map, proof)) return std::nullopt;
-    if (const Value* const ephemeral = cbor::find(*map, "pe"); ephemeral != nullptr) {
-        const Bytes* const bytes = as<Bytes>(ephemeral);
-        if (bytes != nullptr) proof.p2pk_e = crypto::Point::from_bytes(*bytes);
+    Proof proof{amount->number, id, secret->text, *point, std::nullopt, std::nullopt, std::nullopt};
+    if (!read_dleq(map, proof) || !read_witness(map, proof)) return std::nullopt;
+    if (cbor::has(map, "pe")) {
+        const Value* const ephemeral = cbor::find(map, "pe", Kind::Bytes);
+        if (ephemeral != nullptr) proof.p2pk_e = crypto::Point::from_bytes(ephemeral->bytes);
         if (!proof.p2pk_e) return std::nullopt;
     }
     return proof;
 }
 
-Result<void, TokenError> read_group(const Value& value, std::vector<Proof>& proofs) {
-    const Map* const map = as<Map>(&value);
-    if (map == nullptr) return fail(TokenError::Malformed);
-    const Bytes* const id_bytes = as<Bytes>(cbor::find(*map, "i"));
-    const auto* const items = as<cbor::Array>(cbor::find(*map, "p"));
-    if (id_bytes == nullptr || items == nullptr) return fail(TokenError::Malformed);
-    const auto id = KeysetId::from_bytes(*id_bytes);
+Result<void, TokenError> read_group(const Value& map, std::vector<Proof>& proofs) {
+    const Value* const id_bytes = cbor::find(map, "i", Kind::Bytes);
+    const Value* const list = cbor::find(map, "p", Kind::Array);
+    if (id_bytes == nullptr || list == nullptr) return fail(TokenError::Malformed);
+    const auto id = KeysetId::from_bytes(id_bytes->bytes);
     if (!id) return fail(TokenError::KeysetUnknown);
-    if (proofs.size() + items->size() > kTokenProofsMax) return fail(TokenError::TooLarge);
-    for (const Value& item : *items) {
+    if (proofs.size() + list->items.size() > kTokenProofsMax) return fail(TokenError::TooLarge);
+    for (const Value& item : list->items) {
         auto proof = read_proof(item, *id);
         if (!proof) return fail(TokenError::Malformed);
         proofs.push_back(*std::move(proof));
@@ -119,22 +108,20 @@ void write_proof(cbor::Writer& writer, const Proof& proof, TokenDleq dleq) {
 
 Result<Token, TokenError> read_token_v4(BytesView bytes) {
     const auto document = cbor::read(bytes);
-    const Map* const map = document ? as<Map>(&*document) : nullptr;
-    if (map == nullptr) return fail(TokenError::Malformed);
-    const auto* const mint_text = as<std::string>(cbor::find(*map, "m"));
-    const auto* const unit = as<std::string>(cbor::find(*map, "u"));
-    const auto* const groups = as<cbor::Array>(cbor::find(*map, "t"));
-    const Value* const memo = cbor::find(*map, "d");
-    if (mint_text == nullptr || unit == nullptr || groups == nullptr) {
+    if (!document) return fail(TokenError::Malformed);
+    const Value* const mint_text = cbor::find(*document, "m", Kind::Text);
+    const Value* const unit = cbor::find(*document, "u", Kind::Text);
+    const Value* const groups = cbor::find(*document, "t", Kind::Array);
+    const Value* const memo = cbor::find(*document, "d", Kind::Text);
+    if (mint_text == nullptr || unit == nullptr || groups == nullptr ||
+        (memo == nullptr && cbor::has(*document, "d"))) {
         return fail(TokenError::Malformed);
     }
-    const auto mint = MintUrl::parse(*mint_text);
-    if (!mint || (memo != nullptr && as<std::string>(memo) == nullptr)) {
-        return fail(TokenError::Malformed);
-    }
-    Token token{*mint, *unit, std::nullopt, {}};
-    if (memo != nullptr) token.memo = *as<std::string>(memo);
-    for (const Value& group : *groups) TRY_VOID(read_group(group, token.proofs));
+    const auto mint = MintUrl::parse(mint_text->text);
+    if (!mint) return fail(TokenError::Malformed);
+    Token token{*mint, unit->text, std::nullopt, {}};
+    if (memo != nullptr) token.memo = memo->text;
+    for (const Value& group : groups->items) TRY_VOID(read_group(group, token.proofs));
     return token;
 }
 

@@ -45,7 +45,7 @@ TEST_CASE("dhke: a DLEQ with NUT-12's nonce is the published one to the byte") {
         const auto blinded = test::point(vector["B_"]);
         const auto signature = test::point(vector["C_"]);
         CHECK(crypto::generator_times(key).hex() == vector["A"]);
-        const Dleq dleq = prove_dleq(key, blinded, signature);
+        const Dleq dleq = prove_dleq(key, crypto::generator_times(key), blinded, signature);
         CHECK(to_hex(dleq.e) == vector["e"]);
         CHECK(to_hex(dleq.s) == vector["s"]);
         CHECK_FALSE(dleq.r);
@@ -109,7 +109,7 @@ TEST_CASE("dhke: what one key signed verifies under it and under no other") {
     CHECK_FALSE(verify_proof(key, "another secret", c));
     CHECK_FALSE(verify_proof(key, secret, signature));
 
-    Dleq dleq = prove_dleq(key, blinded, signature);
+    Dleq dleq = prove_dleq(key, crypto::generator_times(key), blinded, signature);
     dleq.r = r.bytes();
     const Proof proof{1, KeysetId::parse("009a1f293253e41e").value(), secret, c, {}, dleq, {}};
     CHECK(verify_dleq(proof, crypto::generator_times(key)));
@@ -199,7 +199,7 @@ TEST_CASE("interop: the issuance chains of cashu-ts are ours, step by step") {
         CHECK(verify_proof(mint_key, derived->secret, c));
         // cashu-ts draws its nonce, so its DLEQ is one of many: verified, not reproduced.
         CHECK(verify_dleq(test::dleq(step).value(), key, blinded, signature));
-        CHECK(verify_dleq(prove_dleq(mint_key, blinded, signature), key, blinded, signature));
+        CHECK(verify_dleq(prove_dleq(mint_key, key, blinded, signature), key, blinded, signature));
     }
 }
 

@@ -29,9 +29,9 @@ std::optional<crypto::Point> unblind(const crypto::Point& signature, const crypt
 // k hash_to_curve(secret) == C
 bool verify_proof(const crypto::Scalar& key, std::string_view secret, const crypto::Point& c);
 
-// With the deterministic nonce of NUT-12.
-Dleq prove_dleq(const crypto::Scalar& key, const crypto::Point& blinded,
-                const crypto::Point& signature);
+// With the deterministic nonce of NUT-12. `public_key` is the key's own: a mint has it at hand.
+Dleq prove_dleq(const crypto::Scalar& key, const crypto::Point& public_key,
+                const crypto::Point& blinded, const crypto::Point& signature);
 bool verify_dleq(const Dleq& dleq, const crypto::Point& key, const crypto::Point& blinded,
                  const crypto::Point& signature);
 // Carol's check: of a proof with r, without having seen its blind signature.

@@ -27,7 +27,10 @@
 namespace nutgate::cashu {
 
 // The mint's side of the books; implemented by the cashier. Called within the transaction that
-// makes it so. `reference` is unique per event and stable over retries.
+// makes it so. `reference` is unique per event and the same when that event is told again.
+//
+// It has no way to refuse. Where the books can't follow, it throws StoreFailure: the transaction is
+// undone, and the mint answers as if the store were away.
 class MintBooks {
 public:
     virtual ~MintBooks() = default;
@@ -45,15 +48,20 @@ public:
     virtual void swapped(store::Tx&, std::string_view reference, const std::vector<SwapLine>&,
                          nutgate::Msat fee) = 0;
     // A melt took tokens in (to in flight), and ended: paid with its fee, or given back.
-    virtual void melt_begun(store::Tx&, std::string_view quote, const std::vector<SwapLine>&) = 0;
+    // `reference` names the attempt: a quote whose payment failed may be melted again.
+    virtual void melt_begun(store::Tx&, std::string_view reference,
+                            const std::vector<SwapLine>&) = 0;
     struct MeltEnd {
         nutgate::Msat paid;         // Delivered over Lightning.
         nutgate::Msat routing_fee;  // What that cost.
         nutgate::Msat fee_kept;     // Input fee and unclaimed overpayment: revenue.
         std::vector<SwapLine> change;
+        // paid + routing_fee + fee_kept + change is what melt_begun took in.
     };
-    virtual void melt_paid(store::Tx&, std::string_view quote, const MeltEnd&) = 0;
-    virtual void melt_failed(store::Tx&, std::string_view quote, const std::vector<SwapLine>&) = 0;
+    virtual void melt_paid(store::Tx&, std::string_view reference, const MeltEnd&) = 0;
+    // The lines of melt_begun, given back.
+    virtual void melt_failed(store::Tx&, std::string_view reference,
+                             const std::vector<SwapLine>&) = 0;
 };
 
 class Mint {
@@ -64,13 +72,15 @@ public:
         std::string url;  // As outside wallets know it: "http://127.0.0.1:8402/mint".
         std::uint64_t input_fee_ppk = 0;
         std::vector<Unit> units{Unit::Sat};
-        int key_count = 32;            // Powers of two from 1.
+        int key_count = 32;  // Powers of two from 1; at most 62.
         Amount mint_amount_max = 1'000'000;
         Amount melt_amount_max = 1'000'000;
         std::size_t inputs_max = 1000;
         std::size_t outputs_max = 1000;
         Seconds quote_expiry{3600};
         std::size_t quotes_open_max = 10'000;  // Unpaid; beyond it new quotes are refused.
+        bool mint_disabled = false;            // No new mint quotes and nothing issued (20003).
+        bool melt_disabled = false;            // No new melt quotes and nothing paid.
     };
 
     Mint(store::Database& database, LightningBackend& backend, MintBooks& books,
@@ -82,7 +92,8 @@ public:
 
     static Result<void, store::StoreFailure> migrate(store::Database& database);
 
-    // Loads or makes the keysets, resumes melts that a crash left pending. Before the first handle().
+    // Loads or makes the keysets, resumes melts that a crash left pending. Before the first
+    // handle().
     Result<void, store::StoreFailure> start();
 
     // Answers one request of the protocol. Thread-safe; may ask the Lightning backend. What goes
@@ -95,7 +106,10 @@ public:
 
     // A new active keyset for `unit`; the old one stays redeemable.
     Result<KeysetId, store::StoreFailure> rotate(Unit unit, std::uint64_t input_fee_ppk);
-    // True until an operator confirms, after a backup was restored: it then signs nothing.
+    // True until an operator confirms, after a backup was restored: it then signs nothing, since
+    // the backup may not know what was spent after it was made. Who restores one calls freeze()
+    // before the mint starts.
+    static Result<void, store::StoreFailure> freeze(store::Database& database);
     bool frozen() const;
     Result<void, store::StoreFailure> unfreeze();
 
@@ -105,6 +119,9 @@ public:
         nutgate::Msat amount;
     };
     static std::vector<Outstanding> outstanding(store::Reader&);
+    // Paid for and not issued yet, and taken in by melts under way: what the mint's part of
+    // "payment in flight" must be in the books.
+    static nutgate::Msat in_flight(store::Reader&);
 
 private:
     struct Impl;

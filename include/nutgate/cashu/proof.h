@@ -109,8 +109,7 @@ std::optional<Amount> sum(const std::vector<BlindedMessage>& outputs);
 
 // ceil(sum of ppk / 1000) over all inputs of one transaction (NUT-02). `ppk_of` answers for every
 // keyset that occurs.
-Amount input_fee(const std::vector<Proof>& inputs,
-                 const std::map<KeysetId, std::uint64_t>& ppk_of);
+Amount input_fee(const std::vector<Proof>& inputs, const std::map<KeysetId, std::uint64_t>& ppk_of);
 
 // Descending powers of two.
 std::vector<Amount> split(Amount amount);

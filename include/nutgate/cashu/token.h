@@ -30,14 +30,14 @@ struct Token {
 };
 
 enum class TokenError {
-    NotAToken,       // No known prefix.
-    Malformed,       // Not base64url, JSON or CBOR of the right shape; a point off the curve.
-    TooLarge,        // Beyond one of the bounds above.
+    NotAToken,  // No known prefix.
+    Malformed,  // Not base64url, JSON or CBOR of the right shape; a point off the curve.
+    TooLarge,   // Beyond one of the bounds above.
     SeveralMints,
     DuplicateProof,  // The same secret twice.
     ZeroValue,       // No proofs, or an amount of zero.
     AmountOverflow,
-    KeysetUnknown,   // resolve_keysets(): none or several keysets match.
+    KeysetUnknown,  // resolve_keysets(): none or several keysets match.
 };
 
 // Takes the prefixes "cashu:", "cashu://", "web+cashu://", and white space around and within.
