@@ -14,8 +14,12 @@ public:
     }
     std::string outside_invoice(Msat amount, Outcome outcome) override {
         switch (outcome) {
-            case Outcome::Paid: fake_.next_pay(test::FakeLightning::Outcome::Paid); break;
-            case Outcome::Failed: fake_.next_pay(test::FakeLightning::Outcome::Failed); break;
+            case Outcome::Paid:
+                fake_.next_pay(test::FakeLightning::Outcome::Paid);
+                break;
+            case Outcome::Failed:
+                fake_.next_pay(test::FakeLightning::Outcome::Failed);
+                break;
             case Outcome::UnknownThenPaid:
             case Outcome::UnknownThenFailed:
                 fake_.next_pay(test::FakeLightning::Outcome::Unknown);
