@@ -13,7 +13,8 @@
 
 namespace nutgate::http {
 
-// Thread-safe. Bounded: beyond `waiters_max` a wait ends at once.
+// Thread-safe. Bounded: beyond `waiters_max` a wait ends at once. Outlives the servers whose routes
+// wait.
 class Topics {
 public:
     explicit Topics(std::size_t waiters_max = 10'000);
@@ -23,7 +24,8 @@ public:
 
     using Ticket = std::uint64_t;
     Ticket ticket(const std::string& topic);
-    // True once something was published after the ticket was taken, false at the deadline.
+    // True once something was published after the ticket was taken, false at the deadline. Seldom
+    // true for nothing, so the caller looks again.
     Task<bool> wait_for(std::string topic, Ticket ticket, Milliseconds timeout);
     void publish(const std::string& topic);
 

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "nutgate/base/clock.h"
 #include "nutgate/base/metrics.h"
@@ -16,11 +18,29 @@
 
 namespace nutgate::http {
 
+// Ends a call from outside of the coroutine that awaits it, on the same thread: what
+// Exchange::on_client_gone() is for. The call then fails as Broken, at once.
+class Abandonment {
+public:
+    void abandon() {
+        is_abandoned_ = true;
+        if (cut_) cut_();
+    }
+    bool is_abandoned() const { return is_abandoned_; }
+    // For implementations of UpstreamClient: how to cut what is awaited now.
+    void set_cut(std::function<void()> cut) { cut_ = std::move(cut); }
+
+private:
+    bool is_abandoned_ = false;
+    std::function<void()> cut_;
+};
+
 struct UpstreamRequest {
     Method method = Method::Post;
     std::string target;  // "/v1/chat/completions", below the origin.
     Headers headers;     // Host, Content-Length and Connection are ours to write.
     std::string body;
+    Abandonment* abandonment = nullptr;  // If given, it outlives the call and its answer.
 };
 
 enum class UpstreamFailure {
@@ -58,8 +78,9 @@ public:
     virtual ~UpstreamClient() = default;
 
     // Sends the request and awaits the answer's head. A pooled connection that turns out to be
-    // closed before any byte of the answer came is replaced once, by a fresh one, if no byte of the
-    // request can have been acted upon.
+    // closed, before any byte of the answer came and within a second of the request, is replaced
+    // once by a fresh one: the upstream closed it for being idle. Redirects are answers, bodies are
+    // passed on as they are encoded, interim answers (1xx) are skipped.
     virtual Task<Result<std::unique_ptr<UpstreamAnswer>, UpstreamFailure>> send(
         UpstreamRequest request) = 0;
 };

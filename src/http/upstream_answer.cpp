@@ -1,0 +1,205 @@
+#include "upstream_answer.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/error.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+#include "nutgate/base/verify.h"
+
+namespace nutgate::http {
+namespace {
+
+constexpr std::size_t kBodyReadMax = 64 * 1024;
+constexpr std::size_t kHeadersMax = 200;
+constexpr int kInterimMax = 10;
+
+bool has_continued_line(std::string_view raw) {
+    return raw.find("\n ") != std::string_view::npos || raw.find("\n\t") != std::string_view::npos;
+}
+
+}  // namespace
+
+bool ResponseParser::head(std::string_view raw) {
+    if (has_continued_line(raw)) return false;
+    header_limit(static_cast<std::uint32_t>(raw.size() + 1));
+    body_limit(boost::none);
+    skip(method_ == Method::Head);
+    Error error;
+    put(boost::asio::buffer(raw.data(), raw.size()), error);
+    if (error && error != boost::beast::http::error::need_more) return false;
+    if (!is_header_done() || headers_.entries().size() > kHeadersMax) return false;
+    has_head_ = true;
+    eager(true);
+    return set_framing();
+}
+
+bool ResponseParser::set_framing() {
+    const auto lengths = headers_.count("content-length");
+    const auto codings = headers_.count("transfer-encoding");
+    if (lengths > 1 || codings > 1 || lengths + codings > 1) return false;
+    if (codings == 1) {
+        const bool is_plain = equal_without_case(*headers_.find("transfer-encoding"), "chunked");
+        if (!is_plain || version_ != 11) return false;
+    }
+    if (lengths == 1) {
+        const std::string_view text = *headers_.find("content-length");
+        const char* const end = text.data() + text.size();
+        const auto parsed = std::from_chars(text.data(), end, length_);
+        if (parsed.ec != std::errc{} || parsed.ptr != end) return false;
+    }
+    const bool is_empty =
+        method_ == Method::Head || status_ == 204 || status_ == 304 || status_ / 100 == 1;
+    if (is_empty) {
+        framing_ = Framing::None;
+    } else if (codings == 1) {
+        framing_ = Framing::Chunked;
+    } else {
+        framing_ = lengths == 1 ? Framing::Length : Framing::UntilClose;
+    }
+    return true;
+}
+
+std::optional<std::size_t> ResponseParser::chunks(std::string_view bytes, std::string& body) {
+    body_ = &body;
+    Error error;
+    const auto taken = put(boost::asio::buffer(bytes.data(), bytes.size()), error);
+    if (error && error != boost::beast::http::error::need_more) return std::nullopt;
+    return taken;
+}
+
+void ResponseParser::on_response_impl(int status, Text, int version, Error&) {
+    status_ = status;
+    version_ = version;
+}
+
+void ResponseParser::on_field_impl(Field, Text name, Text value, Error&) {
+    if (has_head_) return;  // A trailer.
+    headers_.add({name.data(), name.size()}, {value.data(), value.size()});
+}
+
+std::size_t ResponseParser::on_chunk_body_impl(std::uint64_t, Text body, Error&) {
+    body_->append(body.data(), body.size());
+    return body.size();
+}
+
+StreamedAnswer::StreamedAnswer(std::unique_ptr<UpstreamConnection> connection, Method method,
+                               Limits limits, GiveBack give_back, Abandonment* abandonment)
+    : connection_{std::move(connection)},
+      method_{method},
+      limits_{limits},
+      give_back_{std::move(give_back)},
+      abandonment_{abandonment} {
+    if (abandonment_ != nullptr) {
+        abandonment_->set_cut([target = connection_.get()] { target->close(); });
+    }
+}
+
+StreamedAnswer::~StreamedAnswer() {
+    if (abandonment_ != nullptr) abandonment_->set_cut(nullptr);
+    finish();
+}
+
+// Gives the connection back if it stands at the beginning of a next answer; else it is closed.
+void StreamedAnswer::finish() {
+    if (!connection_ || !parser_ || !is_whole_) return;
+    connection_->consume(std::exchange(to_consume_, 0));
+    if (abandonment_ != nullptr) abandonment_->set_cut(nullptr);
+    if (parser_->keeps_alive() && parser_->framing() != ResponseParser::Framing::UntilClose) {
+        give_back_(std::move(connection_));
+    }
+}
+
+UpstreamFailure StreamedAnswer::failure() const {
+    return connection_->has_expired() ? UpstreamFailure::Timeout : UpstreamFailure::Broken;
+}
+
+// The size of the head that stands at the front, if it is all there.
+std::optional<std::size_t> StreamedAnswer::whole_head(std::size_t scanned) const {
+    constexpr std::string_view kEnd = "\r\n\r\n";
+    const auto from = scanned < kEnd.size() ? 0 : scanned - kEnd.size() + 1;
+    const auto end = connection_->bytes().find(kEnd, from);
+    if (end == std::string_view::npos) return std::nullopt;
+    return end + kEnd.size();
+}
+
+Task<std::optional<StreamedAnswer::HeadFailure>> StreamedAnswer::read_head() {
+    // Interim answers do not buy time.
+    const auto deadline = Monotonic::now() + limits_.head_timeout;
+    for (int interim = 0; interim < kInterimMax; ++interim) {
+        std::size_t scanned = 0;
+        auto size = whole_head(scanned);
+        while (!size) {
+            scanned = connection_->bytes().size();
+            if (scanned >= limits_.head_bytes_max) {
+                co_return HeadFailure{UpstreamFailure::TooLarge, false};
+            }
+            const auto left = std::chrono::ceil<Milliseconds>(deadline - Monotonic::now());
+            const auto n = co_await connection_->read(limits_.head_bytes_max, left);
+            if (n == 0) co_return HeadFailure{failure(), scanned == 0 && interim == 0};
+            size = whole_head(scanned);
+        }
+        parser_.emplace(method_);
+        const bool is_good = parser_->head(connection_->bytes().substr(0, *size));
+        connection_->consume(*size);
+        if (!is_good || parser_->status() == 101) {
+            co_return HeadFailure{UpstreamFailure::Broken, false};
+        }
+        if (parser_->status() / 100 != 1) {
+            length_left_ = parser_->length();
+            co_return std::nullopt;
+        }
+    }
+    co_return HeadFailure{UpstreamFailure::Broken, false};
+}
+
+Task<Result<std::string_view, UpstreamFailure>> StreamedAnswer::read() {
+    using Framing = ResponseParser::Framing;
+    const auto framing = parser_->framing();
+    if (framing == Framing::None || (framing == Framing::Length && length_left_ == 0)) {
+        is_whole_ = true;
+    }
+    if (is_whole_) {
+        finish();
+        co_return std::string_view{};
+    }
+    connection_->consume(std::exchange(to_consume_, 0));
+    if (framing == Framing::Chunked) co_return co_await read_chunked();
+
+    if (connection_->bytes().empty() &&
+        co_await connection_->read(kBodyReadMax, limits_.gap_timeout) == 0) {
+        is_whole_ = framing == Framing::UntilClose && connection_->has_ended_well();
+        if (is_whole_) co_return std::string_view{};
+        co_return fail(failure());
+    }
+    auto piece = connection_->bytes();
+    if (framing == Framing::Length) {
+        piece = piece.substr(0, std::min<std::uint64_t>(piece.size(), length_left_));
+        length_left_ -= piece.size();
+        is_whole_ = length_left_ == 0;
+    }
+    to_consume_ = piece.size();
+    co_return piece;
+}
+
+// All chunks that have come by now, as one piece.
+Task<Result<std::string_view, UpstreamFailure>> StreamedAnswer::read_chunked() {
+    decoded_.clear();
+    for (;;) {
+        while (!connection_->bytes().empty() && !parser_->has_whole_body()) {
+            const auto taken = parser_->chunks(connection_->bytes(), decoded_);
+            if (!taken) co_return fail(UpstreamFailure::Broken);
+            connection_->consume(*taken);
+            if (*taken == 0) break;
+        }
+        is_whole_ = parser_->has_whole_body();
+        if (is_whole_ && decoded_.empty()) finish();
+        if (is_whole_ || !decoded_.empty()) co_return std::string_view{decoded_};
+        if (co_await connection_->read(kBodyReadMax, limits_.gap_timeout) == 0) {
+            co_return fail(failure());
+        }
+    }
+}
+
+}  // namespace nutgate::http

@@ -1,0 +1,247 @@
+#include "nutgate/http/upstream_client.h"
+
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "net.h"
+#include "nutgate/base/log.h"
+#include "upstream_answer.h"
+#include "upstream_connection.h"
+
+namespace nutgate::http {
+namespace {
+
+using ClientId = std::uint64_t;
+using Connections = std::vector<std::unique_ptr<UpstreamConnection>>;
+
+// The connections of one io_context that wait for a next request, by client. They belong to the
+// io_context, not to the client, because they must not outlive it; so no lock guards them.
+class UpstreamPools final : public boost::asio::execution_context::service {
+public:
+    using key_type = UpstreamPools;
+    static boost::asio::execution_context::id id;
+
+    explicit UpstreamPools(boost::asio::io_context& io) : service{io} {}
+
+    std::unique_ptr<UpstreamConnection> take(ClientId client) {
+        auto& idle = idle_[client];
+        while (!idle.empty()) {
+            auto connection = std::move(idle.back());
+            idle.pop_back();
+            if (connection->is_reusable()) return connection;
+        }
+        return nullptr;
+    }
+
+    void put(ClientId client, std::unique_ptr<UpstreamConnection> connection,
+             const UpstreamClient::Options& options) {
+        auto& idle = idle_[client];
+        if (is_shut_down_ || idle.size() >= options.idle_per_thread_max) return;
+        connection->rest(options.idle_timeout);
+        idle.push_back(std::move(connection));
+    }
+
+private:
+    void shutdown() noexcept override {
+        is_shut_down_ = true;
+        idle_.clear();
+    }
+
+    std::map<ClientId, Connections> idle_;
+    bool is_shut_down_ = false;
+};
+
+boost::asio::execution_context::id UpstreamPools::id;
+
+// Never used again, so that what a client leaves behind in a pool is nobody else's.
+ClientId next_client_id() {
+    static std::atomic<ClientId> last = 0;
+    return ++last;
+}
+
+bool is_ours_to_write(std::string_view name) {
+    constexpr std::array<std::string_view, 8> kOurs{
+        "host",    "content-length", "transfer-encoding", "connection",
+        "upgrade", "keep-alive",     "proxy-connection",  "expect"};
+    return std::any_of(kOurs.begin(), kOurs.end(),
+                       [name](auto ours) { return equal_without_case(ours, name); });
+}
+
+bool is_target(std::string_view target) {
+    return target.starts_with('/') &&
+           std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
+// What would break out of its place in the head is not sent; nor is it an upstream's fault.
+bool is_well_formed(const UpstreamRequest& request) {
+    const auto& entries = request.headers.entries();
+    const bool is_good = is_target(request.target) &&
+                         std::all_of(entries.begin(), entries.end(), [](const auto& entry) {
+                             return is_header_name(entry.first) && is_header_value(entry.second);
+                         });
+    if (!is_good) log::error("upstream_request_malformed", {{"target", request.target}});
+    return is_good;
+}
+
+class PooledUpstreamClient final : public UpstreamClient {
+public:
+    PooledUpstreamClient(Options options, metrics::Registry& metrics);
+
+    Task<Result<std::unique_ptr<UpstreamAnswer>, UpstreamFailure>> send(
+        UpstreamRequest request) override;
+
+private:
+    using Sent = Result<std::unique_ptr<UpstreamAnswer>, UpstreamFailure>;
+
+    struct Attempt {
+        std::unique_ptr<StreamedAnswer> answer;
+        std::optional<StreamedAnswer::HeadFailure> failure;
+    };
+    Task<std::unique_ptr<UpstreamConnection>> connect(boost::asio::io_context& io,
+                                                      Abandonment* abandonment);
+    Task<Attempt> attempt(std::unique_ptr<UpstreamConnection> connection, UpstreamPools& pools,
+                          const UpstreamRequest& request, const std::string& head);
+    std::string write_head(const UpstreamRequest& request) const;
+    UpstreamFailure count(UpstreamFailure failure);
+
+    const Options options_;
+    const ClientId id_ = next_client_id();
+    std::string host_header_;
+    boost::asio::ssl::context tls_{boost::asio::ssl::context::tls_client};
+    bool is_usable_ = true;
+    metrics::Counter& fresh_;
+    metrics::Counter& reused_;
+    std::array<metrics::Counter*, 4> failures_{};
+};
+
+PooledUpstreamClient::PooledUpstreamClient(Options options, metrics::Registry& metrics)
+    : options_{std::move(options)},
+      fresh_{metrics.counter("nutgate_upstream_calls_total", "Calls by kind of connection",
+                             {{"upstream", options_.base.origin()}, {"connection", "fresh"}})},
+      reused_{metrics.counter("nutgate_upstream_calls_total", "Calls by kind of connection",
+                              {{"upstream", options_.base.origin()}, {"connection", "reused"}})} {
+    constexpr std::array<const char*, 4> kNames{"unreachable", "timeout", "broken", "too_large"};
+    for (std::size_t i = 0; i < failures_.size(); ++i) {
+        failures_.at(i) =
+            &metrics.counter("nutgate_upstream_failures_total", "Calls that failed",
+                             {{"upstream", options_.base.origin()}, {"why", kNames.at(i)}});
+    }
+    const auto origin = options_.base.origin();
+    host_header_ = origin.substr(origin.find("//") + 2);
+    if (!options_.base.tls) return;
+
+    using boost::asio::ssl::context;
+    NetError error;
+    tls_.set_options(context::default_workarounds | context::no_tlsv1 | context::no_tlsv1_1, error);
+    if (!error && options_.ca_file.empty()) tls_.set_default_verify_paths(error);
+    if (!error && !options_.ca_file.empty()) tls_.load_verify_file(options_.ca_file, error);
+    if (error) {
+        is_usable_ = false;
+        log::error("upstream_certificates_unreadable",
+                   {{"upstream", origin}, {"why", error.message()}});
+    }
+}
+
+UpstreamFailure PooledUpstreamClient::count(UpstreamFailure failure) {
+    failures_.at(static_cast<std::size_t>(failure))->add();
+    return failure;
+}
+
+std::string PooledUpstreamClient::write_head(const UpstreamRequest& request) const {
+    std::string head;
+    head.reserve(512);
+    head.append(to_text(request.method)).append(" ").append(request.target);
+    head.append(" HTTP/1.1\r\nhost: ").append(host_header_).append("\r\n");
+    for (const auto& [name, value] : request.headers.entries()) {
+        if (is_ours_to_write(name)) continue;
+        head.append(name).append(": ").append(value).append("\r\n");
+    }
+    const bool has_length = !request.body.empty() || request.method == Method::Post ||
+                            request.method == Method::Put || request.method == Method::Patch;
+    if (has_length) {
+        head.append("content-length: ").append(std::to_string(request.body.size())).append("\r\n");
+    }
+    return head.append("\r\n");
+}
+
+Task<std::unique_ptr<UpstreamConnection>> PooledUpstreamClient::connect(boost::asio::io_context& io,
+                                                                        Abandonment* abandonment) {
+    auto connection = std::make_unique<UpstreamConnection>(io, options_.base.tls ? &tls_ : nullptr);
+    if (abandonment != nullptr) {
+        abandonment->set_cut([target = connection.get()] { target->close(); });
+    }
+    const bool is_connected = co_await connection->connect(options_.base, options_.connect_timeout);
+    if (abandonment != nullptr) abandonment->set_cut(nullptr);
+    if (!is_connected) connection.reset();
+    co_return connection;
+}
+
+Task<PooledUpstreamClient::Attempt> PooledUpstreamClient::attempt(
+    std::unique_ptr<UpstreamConnection> connection, UpstreamPools& pools,
+    const UpstreamRequest& request, const std::string& head) {
+    Attempt made;
+    made.answer = std::make_unique<StreamedAnswer>(
+        std::move(connection), request.method,
+        StreamedAnswer::Limits{.head_bytes_max = options_.head_bytes_max,
+                               .head_timeout = options_.head_timeout,
+                               .gap_timeout = options_.gap_timeout},
+        [this, &pools](std::unique_ptr<UpstreamConnection> idle) {
+            pools.put(id_, std::move(idle), options_);
+        },
+        request.abandonment);
+    // If the write fails there may still be an answer: to a body that is refused while it comes.
+    co_await made.answer->connection().write(head, request.body, options_.gap_timeout);
+    made.failure = co_await made.answer->read_head();
+    co_return made;
+}
+
+Task<Result<std::unique_ptr<UpstreamAnswer>, UpstreamFailure>> PooledUpstreamClient::send(
+    UpstreamRequest request) {
+    if (!is_usable_ || !is_well_formed(request)) {
+        co_return fail(count(UpstreamFailure::Unreachable));
+    }
+    if (request.abandonment != nullptr && request.abandonment->is_abandoned()) {
+        co_return fail(UpstreamFailure::Broken);
+    }
+    // The upstream closed it for being idle, while our request was on its way: that shows at once.
+    // Later it may have been at work on the request.
+    constexpr Milliseconds kStaleShowsWithin{1'000};
+    const Executor executor = co_await boost::asio::this_coro::executor;
+    auto& pools = boost::asio::use_service<UpstreamPools>(executor.context());
+    const auto head = write_head(request);
+
+    if (auto kept = pools.take(id_)) {
+        reused_.add();
+        const auto begin = Monotonic::now();
+        auto made = co_await attempt(std::move(kept), pools, request, head);
+        if (!made.failure) co_return std::move(made.answer);
+        const bool was_stale = made.failure->came_nothing &&
+                               made.failure->why == UpstreamFailure::Broken &&
+                               Monotonic::now() - begin < kStaleShowsWithin;
+        const bool is_wanted =
+            request.abandonment == nullptr || !request.abandonment->is_abandoned();
+        if (!was_stale || !is_wanted) co_return fail(count(made.failure->why));
+    }
+    fresh_.add();
+    auto connection = co_await connect(executor.context(), request.abandonment);
+    if (!connection) co_return fail(count(UpstreamFailure::Unreachable));
+    auto made = co_await attempt(std::move(connection), pools, request, head);
+    if (made.failure) co_return fail(count(made.failure->why));
+    co_return std::move(made.answer);
+}
+
+}  // namespace
+
+std::unique_ptr<UpstreamClient> make_upstream_client(UpstreamClient::Options options,
+                                                     metrics::Registry& metrics) {
+    return std::make_unique<PooledUpstreamClient>(std::move(options), metrics);
+}
+
+}  // namespace nutgate::http

@@ -1,0 +1,165 @@
+#include "upstream_connection.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/basic_resolver.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/write.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace nutgate::http {
+namespace {
+
+constexpr std::size_t kBufferFirst = 16 * 1024;
+
+}  // namespace
+
+UpstreamConnection::UpstreamConnection(boost::asio::io_context& io, boost::asio::ssl::context* tls)
+    : io_{io}, tls_{tls}, socket_{io.get_executor()}, deadline_{io, [this] {
+                                                                    has_expired_ = true;
+                                                                    close();
+                                                                }} {}
+
+void UpstreamConnection::close() {
+    NetError ignored;
+    socket_.close(ignored);
+}
+
+void UpstreamConnection::consume(std::size_t n) {
+    begin_ += n;
+    if (begin_ == end_) begin_ = end_ = 0;
+}
+
+Task<bool> UpstreamConnection::connect(const Url& url, Milliseconds timeout) {
+    deadline_.set(timeout);
+    std::vector<Tcp::endpoint> endpoints;
+    NetError error;
+    const auto literal = boost::asio::ip::make_address(url.host, error);
+    if (!error) {
+        endpoints.emplace_back(literal, url.port);
+    } else {
+        boost::asio::ip::basic_resolver<Tcp, Executor> resolver{io_.get_executor()};
+        const std::string service = std::to_string(url.port);
+        const auto [failure, found] = co_await resolver.async_resolve(url.host, service, as_result);
+        if (failure) co_return false;
+        for (const auto& entry : found) endpoints.push_back(entry.endpoint());
+    }
+    const bool is_connected = co_await connect_to(endpoints) && !has_expired_;
+    if (!is_connected) co_return false;
+    socket_.set_option(Tcp::no_delay{true}, error);
+    socket_.non_blocking(true, error);
+    const bool is_ready = tls_ == nullptr || co_await handshake(url.host);
+    deadline_.clear();
+    co_return is_ready && !has_expired_;
+}
+
+Task<bool> UpstreamConnection::connect_to(const std::vector<Tcp::endpoint>& endpoints) {
+    for (const auto& endpoint : endpoints) {
+        NetError error;
+        socket_.close(error);
+        socket_.open(endpoint.protocol(), error);
+        if (error) continue;
+        const auto [failure] = co_await socket_.async_connect(endpoint, as_result);
+        if (!failure) co_return true;
+        if (has_expired_) break;
+    }
+    co_return false;
+}
+
+Task<bool> UpstreamConnection::handshake(const std::string& host) {
+    stream_.emplace(socket_, *tls_);
+    NetError error;
+    stream_->set_verify_mode(boost::asio::ssl::verify_peer, error);
+    stream_->set_verify_callback(boost::asio::ssl::host_name_verification{host}, error);
+    NetError is_name;
+    boost::asio::ip::make_address(host, is_name);
+    // Server name indication, which takes names only. (The macro casts in the old style.)
+    if (is_name) {
+        std::string name = host;
+        if (::SSL_ctrl(stream_->native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME,
+                       TLSEXT_NAMETYPE_host_name, name.data()) != 1) {
+            co_return false;
+        }
+    }
+    const auto [failure] =
+        co_await stream_->async_handshake(boost::asio::ssl::stream_base::client, as_result);
+    co_return !failure;
+}
+
+Task<bool> UpstreamConnection::write(std::string_view head, std::string_view body,
+                                     Milliseconds timeout) {
+    std::array<boost::asio::const_buffer, 2> pieces{boost::asio::buffer(head.data(), head.size()),
+                                                    boost::asio::buffer(body.data(), body.size())};
+    NetError error;
+    if (!stream_) {
+        std::size_t n = socket_.write_some(pieces, error);
+        if (error && error != boost::asio::error::would_block) co_return false;
+        if (n == head.size() + body.size()) co_return true;
+        for (auto& piece : pieces) {
+            const auto step = std::min(n, piece.size());
+            piece += step;
+            n -= step;
+        }
+    }
+    // A minute or two for what an upstream can take at once; large bodies to slow ones are rare.
+    deadline_.set(timeout);
+    if (!stream_) {
+        const auto [failure, n] = co_await boost::asio::async_write(socket_, pieces, as_result);
+        error = failure;
+    } else {
+        // One record for both, where one is enough.
+        std::string whole;
+        constexpr std::size_t kJoinedMax = 64 * 1024;
+        if (head.size() + body.size() <= kJoinedMax) {
+            whole.append(head).append(body);
+            pieces = {boost::asio::buffer(whole), boost::asio::const_buffer{}};
+        }
+        const auto [failure, n] = co_await boost::asio::async_write(*stream_, pieces, as_result);
+        error = failure;
+    }
+    deadline_.clear();
+    co_return !error;
+}
+
+Task<std::size_t> UpstreamConnection::read(std::size_t bytes_max, Milliseconds timeout) {
+    if (storage_.size() - end_ < kBufferFirst / 4 && begin_ > 0) {
+        std::memmove(storage_.data(), storage_.data() + begin_, end_ - begin_);
+        end_ -= begin_;
+        begin_ = 0;
+    }
+    if (end_ == storage_.size() && storage_.size() < bytes_max) {
+        storage_.resize(std::min(std::max(2 * storage_.size(), kBufferFirst), bytes_max));
+    }
+    const auto room = boost::asio::buffer(storage_.data() + end_, storage_.size() - end_);
+    if (room.size() == 0) co_return 0;
+
+    deadline_.set(timeout);
+    const auto [error, n] = stream_ ? co_await stream_->async_read_some(room, as_result)
+                                    : co_await socket_.async_read_some(room, as_result);
+    deadline_.clear();
+    has_ended_well_ = error == boost::asio::error::eof;
+    end_ += n;
+    co_return n;
+}
+
+bool UpstreamConnection::is_reusable() {
+    if (!socket_.is_open() || has_expired_ || begin_ != end_) return false;
+    deadline_.clear();
+    char byte = 0;
+    NetError error;
+    // What an idle connection has to say is that it was closed, or nothing we asked for. (Of TLS it
+    // may also be a session ticket, which costs us a new connection now and then.)
+    socket_.receive(boost::asio::buffer(&byte, 1), Socket::message_peek, error);
+    return error == boost::asio::error::would_block;
+}
+
+void UpstreamConnection::rest(Milliseconds timeout) {
+    deadline_.set(timeout);
+    constexpr std::size_t kKeptMax = 2 * kBufferFirst;
+    if (storage_.size() > kKeptMax) std::vector<char>{}.swap(storage_);
+}
+
+}  // namespace nutgate::http
