@@ -1,0 +1,230 @@
+#include "answers.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cctype>
+#include <charconv>
+#include <utility>
+
+#include "nutgate/base/log.h"
+
+namespace nutgate::proxy {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kMessageBytesMax = 2000;
+
+// "20320" is "20.32": whole satoshis, and what is left of a thousand.
+std::string sats(Msat amount) {
+    const std::int64_t whole = to_sat_floor(amount).raw();
+    const Msat rest = *subtract(amount, to_msat(*Sat::from_raw(whole)));
+    std::string text = std::to_string(whole);
+    if (rest == Msat{}) return text;
+    std::string places = std::to_string(rest.raw());
+    places.insert(0, 3 - places.size(), '0');
+    while (places.back() == '0') places.pop_back();
+    return text + '.' + places;
+}
+
+http::ApiError ours(int status, std::string code, std::string message) {
+    http::ApiError error{.status = status,
+                         .type = "api_error",
+                         .code = std::move(code),
+                         .message = std::move(message)};
+    if (status == 503) error.headers.set("Retry-After", "1");
+    return error;
+}
+
+http::ApiError upstream_error(int status, std::string code, std::string message) {
+    return {.status = status,
+            .type = "upstream_error",
+            .code = std::move(code),
+            .message = std::move(message)};
+}
+
+// Pay this much, in one of these ways.
+http::ApiError payment_required(std::string code, std::string message, const DrawRefusal& refusal,
+                                std::string_view model, Msat needed,
+                                const Gateway::Options& options) {
+    http::ApiError error{.status = 402,
+                         .type = "insufficient_quota",
+                         .code = std::move(code),
+                         .message = std::move(message)};
+    error.detail = {{"type", R"("minimum_balance_required")"},
+                    {"reason", R"("Insufficient balance")"},
+                    {"amount_required_msat", std::to_string(needed.raw())},
+                    {"available_msat", std::to_string(refusal.available.raw())},
+                    {"model", http::json_quote(model)},
+                    {"methods", options.methods_json}};
+    if (!options.payment_request) return error;
+    const Msat missing = subtract(needed, refusal.available).value_or(needed);
+    const std::string request = options.payment_request(missing);
+    if (request.empty()) return error;
+    error.detail.emplace_back("payment_request", http::json_quote(request));
+    error.headers.set("X-Cashu", request);
+    return error;
+}
+
+std::string text_member(const Json& object, const char* name) {
+    const auto found = object.find(name);
+    if (found == object.end()) return {};
+    if (found->is_string()) return found->get<std::string>();
+    return {};
+}
+
+// The error object, wherever the dialect keeps it.
+Json error_of(std::string_view body) {
+    const Json parsed = Json::parse(body, nullptr, false);
+    if (!parsed.is_object()) return Json::object();
+    const auto error = parsed.find("error");
+    if (error == parsed.end()) return parsed;
+    if (error->is_string()) return Json{{"message", *error}};
+    return error->is_object() ? *error : Json::object();
+}
+
+}  // namespace
+
+std::string redacted(std::string_view text) {
+    const std::string clean = log::redact(text.substr(0, kMessageBytesMax));
+    std::string shown;
+    for (std::size_t i = 0; i < clean.size();) {
+        bool hidden = false;
+        for (const std::string_view prefix : {"org-", "proj_", "user-"}) {
+            const bool at_start =
+                i == 0 || std::isalnum(static_cast<unsigned char>(clean[i - 1])) == 0;
+            if (!at_start || !std::string_view{clean}.substr(i).starts_with(prefix)) continue;
+            std::size_t end = i + prefix.size();
+            while (end < clean.size() &&
+                   std::isalnum(static_cast<unsigned char>(clean[end])) != 0) {
+                ++end;
+            }
+            constexpr std::size_t kIdMin = 6;
+            if (end - i < prefix.size() + kIdMin) continue;
+            shown += prefix;
+            shown += "[…]";
+            i = end;
+            hidden = true;
+            break;
+        }
+        if (!hidden) shown += clean[i++];
+    }
+    return shown;
+}
+
+http::ApiError missing_key() {
+    return {.status = 401,
+            .type = "invalid_request_error",
+            .code = "missing_api_key",
+            .message = "API key or Cashu token required: send 'Authorization: Bearer sk-…'."};
+}
+
+http::ApiError invalid_key() {
+    return {.status = 401,
+            .type = "invalid_request_error",
+            .code = "invalid_api_key",
+            .message = "Invalid API key. Expected an 'sk-...' API key or a 'cashu...' token."};
+}
+
+http::ApiError unknown_model(std::string_view name) {
+    return {.status = 400,
+            .type = "invalid_request_error",
+            .code = "invalid_model",
+            .message = "Model '" + std::string{name.substr(0, 256)} + "' not found",
+            .param = "model"};
+}
+
+http::ApiError refused_draw(const DrawRefusal& refusal, std::string_view model, Msat needed,
+                            const Gateway::Options& options) {
+    const auto amounts = [&](std::string_view what) {
+        return std::string{what} + ": " + sats(needed) + " sats (" + std::to_string(needed.raw()) +
+               " msats) required for this request; " + sats(refusal.available) + " sats (" +
+               std::to_string(refusal.available.raw()) + " msats) available.";
+    };
+    switch (refusal.why) {
+        case DrawRefusal::Why::KeyUnknown:
+            return invalid_key();
+        case DrawRefusal::Why::KeyRevoked: {
+            auto error = invalid_key();
+            error.message = "This API key was revoked.";
+            return error;
+        }
+        case DrawRefusal::Why::KeyExpired:
+            return {.status = 403,
+                    .type = "invalid_request_error",
+                    .code = "key_expired",
+                    .message = "This API key has expired. What is left of it can be refunded."};
+        case DrawRefusal::Why::LimitExceeded:
+            return payment_required("balance_limit_exceeded", amounts("Balance limit exceeded"),
+                                    refusal, model, needed, options);
+        case DrawRefusal::Why::BalanceShort:
+            return payment_required("insufficient_balance", amounts("Insufficient balance"),
+                                    refusal, model, needed, options);
+        case DrawRefusal::Why::Overloaded:
+            return ours(503, "overloaded", "Too many charges are being written. Try again.");
+        case DrawRefusal::Why::StoreUnavailable:
+            return ours(503, "storage_unavailable", "The books can't be written. Try again.");
+        case DrawRefusal::Why::Broken:
+            break;
+    }
+    return ours(500, "internal_error", "The books refused this request.");
+}
+
+http::ApiError upstream_failed(http::UpstreamFailure failure) {
+    switch (failure) {
+        case http::UpstreamFailure::Unreachable:
+            return upstream_error(502, "upstream_unreachable", "The model can't be reached.");
+        case http::UpstreamFailure::Timeout:
+            return upstream_error(504, "upstream_timeout", "The model did not answer in time.");
+        case http::UpstreamFailure::Broken:
+        case http::UpstreamFailure::TooLarge:
+            break;
+    }
+    return upstream_error(502, "upstream_broken", "The model's answer broke off.");
+}
+
+http::ApiError upstream_nonsense() {
+    return upstream_error(502, "upstream_error", "The model's answer was an error.");
+}
+
+bool is_worth_another_try(int status) {
+    return status == 401 || status == 402 || status == 403 || status == 404 || status == 429 ||
+           status >= 500;
+}
+
+http::ApiError upstream_refused(int status, const http::Headers& headers, std::string_view body) {
+    if (status == 429) {
+        auto error = upstream_error(429, "UPSTREAM_RATE_LIMIT", "The model is busy. Try again.");
+        error.type = "rate_limit_error";
+        const auto after = headers.find("retry-after");
+        int seconds = 0;
+        const bool given =
+            after && std::from_chars(after->data(), after->data() + after->size(), seconds).ec ==
+                         std::errc{};
+        error.headers.set("Retry-After", std::to_string(given && seconds > 0 ? seconds : 1));
+        return error;
+    }
+    if (status == 408 || status == 504) return upstream_failed(http::UpstreamFailure::Timeout);
+    if (status < 400 || status >= 500 || is_worth_another_try(status)) {
+        return upstream_error(502, "upstream_error", "The model can't answer at the moment.");
+    }
+    const Json error = error_of(body);
+    http::ApiError shown{.status = status,
+                         .type = redacted(text_member(error, "type")),
+                         .code = redacted(text_member(error, "code")),
+                         .message = redacted(text_member(error, "message"))};
+    if (shown.type.empty()) shown.type = "invalid_request_error";
+    if (shown.code.empty()) shown.code = "upstream_refused";
+    if (shown.message.empty()) shown.message = "The model refused this request.";
+    if (const std::string param = text_member(error, "param"); !param.empty()) {
+        shown.param = redacted(param);
+    }
+    return shown;
+}
+
+std::string broken_stream_event(std::string_view request_id) {
+    const http::ApiError error = upstream_failed(http::UpstreamFailure::Broken);
+    return "data: " + http::to_json(error, request_id) + "\n\n";
+}
+
+}  // namespace nutgate::proxy

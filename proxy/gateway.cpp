@@ -1,0 +1,213 @@
+#include "nutgate/proxy/gateway.h"
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+#include <variant>
+
+#include "answers.h"
+#include "chat_request.h"
+#include "flight.h"
+#include "nutgate/base/log.h"
+#include "nutgate/base/verify.h"
+#include "relay.h"
+#include "till.h"
+
+namespace nutgate::proxy {
+namespace {
+
+constexpr std::size_t kErrorBytesMax = 64 * 1024;
+
+using Served = Result<void, http::ApiError>;
+using Answer = Result<std::unique_ptr<http::UpstreamAnswer>, http::UpstreamFailure>;
+
+// What follows "Bearer " in Authorization; empty if there is none.
+std::string_view bearer_of(const http::Request& request) {
+    const auto header = request.headers.find("authorization");
+    if (!header) return {};
+    constexpr std::string_view kScheme = "bearer ";
+    if (header->size() < kScheme.size()) return {};
+    for (std::size_t i = 0; i < kScheme.size(); ++i) {
+        const char c = (*header)[i];
+        if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != kScheme[i]) return {};
+    }
+    std::string_view credential = header->substr(kScheme.size());
+    while (credential.starts_with(' ')) credential.remove_prefix(1);
+    while (credential.ends_with(' ')) credential.remove_suffix(1);
+    return credential;
+}
+
+// What a request is, before any money is touched.
+struct Plan {
+    const Model* model;
+    ChatRequest request;
+    TokenBounds bounds;
+    Msat most;
+};
+
+Result<Plan, http::ApiError> make_plan(const Models& models, const http::Request& request) {
+    if (request.headers.find("content-encoding")) {
+        return fail(http::ApiError{.status = 415,
+                                   .type = "invalid_request_error",
+                                   .code = "unsupported_encoding",
+                                   .message = "Send the body as it is, without Content-Encoding."});
+    }
+    TRY(auto parsed, parse_chat_request(request.body));
+    const Model* model = models.find(parsed.model);
+    if (model == nullptr) return fail(unknown_model(parsed.model));
+    TRY_VOID(check_against(parsed, *model));
+    const TokenBounds bounds = bounds_of(parsed, request.body.size(), *model);
+    const auto most = cost_ceiling(model->price, bounds);
+    VERIFY(most.has_value());  // Within the model's own bounds, which Models::make has priced.
+    return Plan{model, std::move(parsed), bounds, *most};
+}
+
+bool is_event_stream(const http::Headers& headers) {
+    const auto type = headers.find("content-type");
+    return type && type->starts_with("text/event-stream");
+}
+
+}  // namespace
+
+struct Gateway::Impl {
+    Impl(Services given, Options chosen)
+        : services{given},
+          options{std::move(chosen)},
+          till{{services.database, services.ledger, services.keyring, services.clock,
+                services.random},
+               {options.hold_time, options.unposted_max, options.unposted_age_max},
+               services.metrics} {
+        for (const Model& model : services.models.all()) {
+            metrics.emplace_back(services.metrics, model.id.text());
+        }
+    }
+
+    ModelMetrics& metrics_of(const Model& model) {
+        return metrics[static_cast<std::size_t>(&model - services.models.all().data())];
+    }
+
+    // By value, all of it: what was authenticated is what is charged.
+    http::Task<Result<KeyId, http::ApiError>> identify(const http::Request& request) {
+        if (request.headers.find("x-cashu")) {
+            co_return fail(http::ApiError{
+                .status = 400,
+                .type = "invalid_request_error",
+                .code = "unsupported_payment",
+                .message = "Tokens are taken as 'Authorization: Bearer cashu…'; this one was not "
+                           "touched."});
+        }
+        const std::string_view credential = bearer_of(request);
+        if (credential.empty()) co_return fail(missing_key());
+        if (credential.starts_with("cashu") && services.redeemer != nullptr) {
+            co_return co_await http::completion<Result<KeyId, http::ApiError>>([&](auto done) {
+                services.redeemer->redeem(std::string{credential}, std::move(done));
+            });
+        }
+        const auto key = services.keyring.authenticate(credential);
+        if (!key) co_return fail(invalid_key());
+        co_return *key;
+    }
+
+    http::Task<Served> serve(http::Exchange& client) {
+        const auto key = co_await identify(client.request());
+        if (!key) co_return fail(key.error());
+        auto plan = make_plan(services.models, client.request());
+        if (!plan) co_return fail(plan.error());
+        auto draw = co_await till.draw(*key, plan->most);
+        if (!draw) {
+            co_return fail(refused_draw(draw.error(), plan->model->id.text(), plan->most, options));
+        }
+        Flight flight{*plan->model,     std::move(plan->request), plan->bounds,
+                      *std::move(draw), metrics_of(*plan->model), options.provider};
+        co_return co_await forward(client, flight);
+    }
+
+    // The first upstream that answers. Another one is tried only while nothing was done by the
+    // last.
+    http::Task<Served> forward(http::Exchange& client, Flight& flight) {
+        const auto& upstreams = flight.model().upstreams;
+        http::ApiError last = upstream_failed(http::UpstreamFailure::Unreachable);
+        for (Upstream* upstream : upstreams) {
+            flight.upstream_called();
+            auto answer = co_await call(client, flight, *upstream);
+            if (!answer) co_return leave(flight);
+            if (!*answer) {
+                log::warn("upstream_failed", {{"upstream", upstream->traits().name},
+                                              {"failure", static_cast<int>(answer->error())}});
+                flight.upstream_not_reached();
+                last = upstream_failed(answer->error());
+                if (answer->error() == http::UpstreamFailure::Unreachable) continue;
+                break;
+            }
+            http::UpstreamAnswer& found = ***answer;
+            if (found.status() >= 200 && found.status() < 300) {
+                co_return co_await relay({client, found, upstream->traits(), services.clock},
+                                         flight);
+            }
+            flight.upstream_not_reached();
+            last = co_await refused(found, *upstream);
+            if (!is_worth_another_try(found.status())) break;
+        }
+        flight.let_go();
+        co_return fail(std::move(last));
+    }
+
+    // Empty: the client left first, and the call was cancelled.
+    http::Task<std::optional<Answer>> call(http::Exchange& client, Flight& flight,
+                                           Upstream& upstream) {
+        const ChatRequest& request = flight.request();
+        UpstreamCall out{
+            .body = rewrite(client.request().body, request, flight.model(), upstream.traits()),
+            .stream = request.stream};
+        const bool watched = request.stream && upstream.traits().client_gone == ClientGone::Cancel;
+        if (!watched) co_return co_await upstream.chat_completion(std::move(out));
+        auto first =
+            co_await http::first_of(upstream.chat_completion(std::move(out)), client.client_gone());
+        if (first.index() == 1) co_return std::nullopt;
+        co_return std::get<0>(std::move(first));
+    }
+
+    static Served leave(Flight& flight) {
+        flight.metrics().clients_gone.add();
+        (void)flight.settle_stream(Flight::End::Cut);
+        return {};
+    }
+
+    static http::Task<http::ApiError> refused(http::UpstreamAnswer& answer,
+                                              const Upstream& upstream) {
+        const std::string body = co_await read_beginning(answer, kErrorBytesMax);
+        log::warn("upstream_refused", {{"upstream", upstream.traits().name},
+                                       {"status", answer.status()},
+                                       {"body", redacted(body.substr(0, 200))}});
+        co_return upstream_refused(answer.status(), answer.headers(), body);
+    }
+
+    http::Task<Served> relay(Leg leg, Flight& flight) {
+        if (is_event_stream(leg.upstream.headers())) {
+            co_return co_await relay_stream(leg, flight);
+        }
+        co_return co_await relay_whole(leg, flight, options.answer_bytes_max);
+    }
+
+    const Services services;
+    const Options options;
+    Till till;
+    std::deque<ModelMetrics> metrics;  // In the order of the models.
+};
+
+Gateway::Gateway(Services services, Options options)
+    : impl_{std::make_unique<Impl>(services, std::move(options))} {}
+Gateway::~Gateway() = default;
+
+http::Task<void> Gateway::chat_completions(http::Exchange& exchange) {
+    auto served = co_await impl_->serve(exchange);
+    if (served) co_return;
+    (void)co_await exchange.respond(
+        http::to_response(served.error(), exchange.request().request_id));
+}
+
+const Models& Gateway::models() const { return impl_->services.models; }
+
+void Gateway::tend() { impl_->till.tend(); }
+
+}  // namespace nutgate::proxy

@@ -1,0 +1,196 @@
+#include "relay.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "answers.h"
+#include "chunk.h"
+
+namespace nutgate::proxy {
+namespace {
+
+using Piece = Result<std::string_view, http::UpstreamFailure>;
+
+// Why a stream is no longer read.
+enum class Stop { Done, End, Broken, ClientGone };
+
+class StreamRelay {
+public:
+    StreamRelay(Leg leg, Flight& flight) : leg_{leg}, flight_{flight} {}
+
+    http::Task<Relayed> run() {
+        const Stop stop = co_await read_all();
+        if (stop == Stop::ClientGone) {
+            flight_.metrics().clients_gone.add();
+            if (leg_.traits.client_gone == ClientGone::Drain) co_await drain();
+            (void)flight_.settle_stream(is_whole() ? Flight::End::Complete : Flight::End::Cut);
+            co_return Relayed{};
+        }
+        const bool whole = stop == Stop::Done || (stop == Stop::End && is_whole());
+        const SseMeter& meter = flight_.meter();
+        const bool nothing_came = meter.delivered().text_bytes == 0 && !meter.usage();
+        if (nothing_came && (!whole || meter.failed())) {
+            co_return co_await end_without_answer();
+        }
+        co_await end(whole);
+        co_return Relayed{};
+    }
+
+private:
+    http::Task<std::optional<Piece>> next_piece() {
+        if (leg_.traits.client_gone == ClientGone::Drain) {
+            co_return co_await leg_.upstream.read();
+        }
+        auto first = co_await http::first_of(leg_.upstream.read(), leg_.client.client_gone());
+        if (first.index() == 1) co_return std::nullopt;
+        co_return std::get<0>(std::move(first));
+    }
+
+    http::Task<Stop> read_all() {
+        SseMeter& meter = flight_.meter();
+        for (;;) {
+            const auto piece = co_await next_piece();
+            if (!piece) co_return Stop::ClientGone;
+            if (!*piece) {
+                failure_ = piece->error();
+                co_return Stop::Broken;
+            }
+            if ((*piece)->empty()) {
+                meter.finish(out_);
+                co_return meter.done() ? Stop::Done : Stop::End;
+            }
+            meter.feed(**piece, out_);
+            if (meter.done()) co_return Stop::Done;
+            if (!out_.empty() && !co_await put()) co_return Stop::ClientGone;
+        }
+    }
+
+    static http::Response head() {
+        return {.status = 200,
+                .headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
+                            {"Cache-Control", "no-cache"},
+                            {"X-Accel-Buffering", "no"}},
+                .body = {}};
+    }
+
+    http::Task<bool> put() {
+        bool there = false;
+        if (begun_) {
+            there = co_await leg_.client.write(out_);
+        } else {
+            begun_ = true;
+            http::Response first = head();
+            first.body = std::move(out_);
+            there = co_await leg_.client.begin(std::move(first));
+        }
+        out_.clear();
+        co_return there;
+    }
+
+    bool is_whole() const {
+        const SseMeter& meter = flight_.meter();
+        return meter.done() || (meter.finished() && !meter.failed());
+    }
+
+    // What was read counts, though nobody reads it: the upstream's last word is its usage.
+    http::Task<void> drain() {
+        const Time deadline = leg_.clock.now() + leg_.traits.drain_time_max;
+        SseMeter& meter = flight_.meter();
+        const std::uint64_t bytes_max =
+            meter.delivered().bytes + static_cast<std::uint64_t>(leg_.traits.drain_bytes_max);
+        while (!meter.done() && meter.delivered().bytes < bytes_max) {
+            const Milliseconds left = deadline - leg_.clock.now();
+            if (left <= Milliseconds{}) co_return;
+            const auto first = co_await http::first_of(leg_.upstream.read(), http::after(left));
+            if (first.index() == 1 || !std::get<0>(first)) co_return;
+            const std::string_view piece = *std::get<0>(first);
+            out_.clear();
+            if (piece.empty()) {
+                meter.finish(out_);
+                co_return;
+            }
+            meter.feed(piece, out_);
+        }
+    }
+
+    // The last words: the charge, and that it is complete only if it is.
+    http::Task<void> end(bool whole) {
+        const Receipt receipt =
+            flight_.settle_stream(whole ? Flight::End::Complete : Flight::End::Cut);
+        out_ += receipt_event(flight_.meter(), flight_.model().id.text(), receipt);
+        out_ += whole ? "data: [DONE]\n\n" : broken_stream_event(leg_.client.request().request_id);
+        if (begun_) {
+            (void)co_await leg_.client.end(out_);
+        } else if (co_await put()) {
+            (void)co_await leg_.client.end();
+        }
+    }
+
+    // Nothing was said, so nothing is owed.
+    http::Task<Relayed> end_without_answer() {
+        flight_.let_go();
+        if (!begun_ && out_.empty()) {
+            co_return fail(failure_ ? upstream_failed(*failure_) : upstream_nonsense());
+        }
+        if (flight_.meter().done()) {
+            out_ += "data: [DONE]\n\n";
+        } else if (!flight_.meter().failed()) {
+            out_ += broken_stream_event(leg_.client.request().request_id);
+        }
+        if (begun_ || co_await put()) (void)co_await leg_.client.end(out_);
+        co_return Relayed{};
+    }
+
+    Leg leg_;
+    Flight& flight_;
+    std::string out_;  // Passed by the meter, not yet written.
+    bool begun_ = false;
+    std::optional<http::UpstreamFailure> failure_;
+};
+
+}  // namespace
+
+http::Task<Relayed> relay_stream(Leg leg, Flight& flight) {
+    StreamRelay relay{leg, flight};
+    co_return co_await relay.run();
+}
+
+http::Task<Relayed> relay_whole(Leg leg, Flight& flight, std::size_t bytes_max) {
+    std::string body;
+    for (;;) {
+        const Piece piece = co_await leg.upstream.read();
+        if (!piece || body.size() + piece->size() > bytes_max) {
+            flight.let_go();
+            co_return fail(
+                upstream_failed(piece ? http::UpstreamFailure::TooLarge : piece.error()));
+        }
+        if (piece->empty()) break;
+        body += *piece;
+    }
+    const auto answer = read_chunk(body);
+    if (!answer || (answer->has_error && answer->text_bytes == 0)) {
+        flight.let_go();
+        co_return fail(upstream_nonsense());
+    }
+    const Receipt receipt =
+        flight.settle(Flight::End::Complete, find_usage(body), delivered_in(body));
+    http::Response response = http::json_response(200, splice_receipt(body, receipt));
+    add_cost_headers(response.headers, receipt);
+    if (!co_await leg.client.respond(std::move(response))) flight.metrics().clients_gone.add();
+    co_return Relayed{};
+}
+
+http::Task<std::string> read_beginning(http::UpstreamAnswer& upstream, std::size_t bytes_max) {
+    std::string body;
+    while (body.size() < bytes_max) {
+        const Piece piece = co_await upstream.read();
+        if (!piece || piece->empty()) break;
+        body += piece->substr(0, bytes_max - body.size());
+    }
+    co_return body;
+}
+
+}  // namespace nutgate::proxy
