@@ -176,9 +176,9 @@ struct Gateway::Impl {
     static http::Task<http::ApiError> refused(http::UpstreamAnswer& answer,
                                               const Upstream& upstream) {
         const std::string body = co_await read_beginning(answer, kErrorBytesMax);
-        log::warn("upstream_refused", {{"upstream", upstream.traits().name},
-                                       {"status", answer.status()},
-                                       {"body", redacted(body.substr(0, 200))}});
+        // Not its body: it may repeat the prompt.
+        log::warn("upstream_refused",
+                  {{"upstream", upstream.traits().name}, {"status", answer.status()}});
         co_return upstream_refused(answer.status(), answer.headers(), body);
     }
 

@@ -36,6 +36,7 @@ public:
             co_return co_await end_without_answer();
         }
         co_await end(whole);
+        if (stop == Stop::Done) co_await read_on();
         co_return Relayed{};
     }
 
@@ -127,6 +128,14 @@ private:
         } else if (co_await put()) {
             (void)co_await leg_.client.end();
         }
+    }
+
+    // Behind [DONE] there is nothing but the end of the body; with it the connection can be used
+    // again. It is not worth a wait that anybody would notice.
+    http::Task<void> read_on() {
+        constexpr Milliseconds kPatience{100};
+        const auto first = co_await http::first_of(leg_.upstream.read(), http::after(kPatience));
+        (void)first;
     }
 
     // Nothing was said, so nothing is owed.

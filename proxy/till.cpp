@@ -46,7 +46,9 @@ Till::Till(Books books, Options options, metrics::Registry& metrics)
       unposted_{
           metrics.gauge("nutgate_proxy_unposted_charges", "Charges on their way to the books.")},
       refused_{metrics.counter("nutgate_proxy_refused_charges_total",
-                               "Charges that the books refused. Any is a bug.")} {}
+                               "Charges that the books refused. Any is a bug.")},
+      uncollected_{metrics.counter("nutgate_proxy_uncollected_msat_total",
+                                   "Charges beyond what was left when their hold had expired.")} {}
 
 Till::~Till() {
     submit_waiting();
@@ -111,49 +113,58 @@ http::Task<Result<Draw, DrawRefusal>> Till::draw(KeyId key, Msat amount) {
 }
 
 void Till::close(const HoldId& hold, const KeyId& key, Msat cost) {
-    Ending ending{.hold = hold, .key = key, .cost = cost, .since = books_.clock.now()};
     Number number = 0;
+    Ending* ending = nullptr;
     {
         const std::lock_guard lock{mutex_};
         open_.erase(hold);
         number = next_number_++;
-        ending.submitted = true;
-        endings_.emplace(number, ending);
+        const Ending made{
+            .hold = hold, .key = key, .cost = cost, .since = books_.clock.now(), .submitted = true};
+        ending = &endings_.emplace(number, made).first->second;
         ++under_way_;
         unposted_.set(static_cast<std::int64_t>(endings_.size()));
     }
-    submit(number, ending);
+    submit(number, *ending);
 }
 
-Result<void, LedgerError> Till::end_hold(store::Tx& tx, const Ending& ending) {
-    const bool charged = ending.cost > Msat{};
-    TRY(const auto applied, charged ? books_.ledger.post(tx, ending.hold, revenue(), ending.cost)
-                                    : books_.ledger.release(tx, ending.hold));
-    if (applied == Applied::Now) {
-        books_.keyring.settle(tx, ending.key, ending.hold, ending.cost);
+Result<void, LedgerError> Till::end_hold(store::Tx& tx, Ending& ending) {
+    ending.uncollected = {};
+    if (ending.cost == Msat{}) {
+        TRY(const auto applied, books_.ledger.release(tx, ending.hold));
+        if (applied == Applied::Now) books_.keyring.settle(tx, ending.key, ending.hold, Msat{});
+        return {};
+    }
+    TRY(const auto charge, books_.ledger.post(tx, ending.hold, revenue(), ending.cost));
+    if (charge.applied == Applied::Now) {
+        books_.keyring.settle(tx, ending.key, ending.hold, charge.charged);
+        ending.uncollected = subtract(ending.cost, charge.charged).value_or(Msat{});
     }
     return {};
 }
 
-void Till::submit(Number number, const Ending& ending) {
+void Till::submit(Number number, Ending& ending) {
     books_.database.submit(
-        [this, ending](store::Tx& tx) {
+        [this, &ending](store::Tx& tx) {
             const auto done = end_hold(tx, ending);
-            if (done) return true;
-            // A draw whose own transaction failed leaves nothing to release.
-            const bool nothing_there =
-                done.error() == LedgerError::HoldUnknown && ending.cost == Msat{};
-            if (!nothing_there) {
-                refused_.add();
-                log::error("charge_refused", {{"hold", ending.hold.hex()},
-                                              {"cost", ending.cost},
-                                              {"error", static_cast<int>(done.error())}});
-            }
-            return false;
+            ending.refusal.reset();
+            if (!done) ending.refusal = done.error();
+            return done.has_value();
         },
         [this, number](const std::optional<store::StoreFailure>& failure) {
             ended(number, !failure.has_value());
         });
+}
+
+void Till::report(const Ending& ending) {
+    uncollected_.add(static_cast<std::uint64_t>(ending.uncollected.raw()));
+    // A draw whose own transaction failed leaves nothing to release.
+    const bool nothing_there = ending.cost == Msat{} && ending.refusal == LedgerError::HoldUnknown;
+    if (!ending.refusal || nothing_there) return;
+    refused_.add();
+    log::error("charge_refused", {{"hold", ending.hold.hex()},
+                                  {"cost", ending.cost},
+                                  {"error", static_cast<int>(*ending.refusal)}});
 }
 
 void Till::ended(Number number, bool committed) {
@@ -162,6 +173,7 @@ void Till::ended(Number number, bool committed) {
     --under_way_;
     if (const auto found = endings_.find(number); found != endings_.end()) {
         if (committed) {
+            report(found->second);
             endings_.erase(found);
         } else {
             found->second.submitted = false;
@@ -172,17 +184,17 @@ void Till::ended(Number number, bool committed) {
 }
 
 void Till::submit_waiting() {
-    std::vector<std::pair<Number, Ending>> waiting;
+    std::vector<std::pair<Number, Ending*>> waiting;
     {
         const std::lock_guard lock{mutex_};
         for (auto& [number, ending] : endings_) {
             if (ending.submitted) continue;
             ending.submitted = true;
             ++under_way_;
-            waiting.emplace_back(number, ending);
+            waiting.emplace_back(number, &ending);
         }
     }
-    for (const auto& [number, ending] : waiting) submit(number, ending);
+    for (const auto& [number, ending] : waiting) submit(number, *ending);
 }
 
 void Till::renew_open() {

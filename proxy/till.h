@@ -115,13 +115,19 @@ private:
         Msat cost;
         Time since;
         bool submitted = false;
+        // Written by the body, read at its end: what an expired hold could not be charged, and
+        // whether the books refused.
+        Msat uncollected = {};
+        std::optional<LedgerError> refusal = std::nullopt;
     };
 
     bool overloaded();
     void close(const HoldId& hold, const KeyId& key, Msat cost);
-    void submit(Number number, const Ending& ending);
+    // `ending` lies in endings_, where it stays until its end is known.
+    void submit(Number number, Ending& ending);
     void ended(Number number, bool committed);
-    Result<void, LedgerError> end_hold(store::Tx& tx, const Ending& ending);
+    void report(const Ending& ending);
+    Result<void, LedgerError> end_hold(store::Tx& tx, Ending& ending);
     void submit_waiting();
     void renew_open();
 
@@ -129,6 +135,7 @@ private:
     const Options options_;
     metrics::Gauge& unposted_;
     metrics::Counter& refused_;
+    metrics::Counter& uncollected_;
 
     std::mutex mutex_;
     std::condition_variable idle_;
