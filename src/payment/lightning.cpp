@@ -1,0 +1,148 @@
+// Lightning, over whichever backend the node has. All backends are one method: two of them may look
+// at the same node, and one payment must have one name.
+#include <algorithm>
+#include <utility>
+
+#include "nutgate/payment/method.h"
+#include "text.h"
+
+namespace nutgate::payment {
+namespace {
+
+bool is_invoice(std::string_view text) {
+    // lnbc mainnet, lntb testnet, lntbs signet, lnbcrt regtest, lnsb simnet. What follows the
+    // prefix is an amount or the separator, so `lnbcx…` is none.
+    for (const std::string_view prefix : {"lnbcrt", "lntbs", "lnbc", "lntb", "lnsb"}) {
+        if (!begins_with(text, prefix) || text.size() == prefix.size()) continue;
+        const char next = text[prefix.size()];
+        if (next >= '0' && next <= '9') return true;
+    }
+    return false;
+}
+
+bool is_address(std::string_view text) {
+    // LUD-16: a-z0-9-_.+ before the @; a host name after it.
+    const auto at = text.find('@');
+    if (at == 0 || at == std::string_view::npos || text.size() > 320) return false;
+    const auto name_ok = [](char c) {
+        c = lower(c);
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+               c == '.' || c == '+';
+    };
+    const std::string_view host = text.substr(at + 1);
+    return std::ranges::all_of(text.substr(0, at), name_ok) &&
+           std::ranges::all_of(host,
+                               [](char c) {
+                                   c = lower(c);
+                                   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                                          c == '-' || c == '.' || c == ':';
+                               }) &&
+           host.find('.') != std::string_view::npos && host.front() != '.' && host.back() != '.';
+}
+
+class Lightning final : public PaymentMethod {
+public:
+    Lightning(LightningBackend& backend, const LightningMethodOptions& options)
+        : backend_{backend}, options_{options} {}
+
+    std::string_view id() const override { return "lightning"; }
+    std::string_view title() const override { return "Lightning"; }
+    std::string description() const override {
+        return "A BOLT11 invoice, made on request, that creates a key or tops one up once paid.";
+    }
+
+    Capabilities capabilities() const override {
+        return {
+            .takes_text = false,
+            .opens = true,
+            .refunds = false,
+            .reversible = false,
+            .amount_min = options_.amount_min,
+            .amount_max = options_.amount_max,
+            .funds = options_.funds,
+            .holder = options_.funds == Funds::AtMethod ? backend_.name() : std::string{},
+        };
+    }
+
+    std::optional<TextKind> detect(std::string_view text) const override {
+        if (text.size() > kTextBytesMax) return std::nullopt;
+        std::string_view bare = trimmed(text);
+        for (const std::string_view scheme : {"lightning://", "lightning:"}) {
+            if (!begins_with(bare, scheme)) continue;
+            bare.remove_prefix(scheme.size());
+            break;
+        }
+        if (is_invoice(bare)) return TextKind::Invoice;
+        if (begins_with(bare, "lno1")) return TextKind::Offer;
+        if (begins_with(bare, "lnurl1")) return TextKind::Lnurl;
+        for (const std::string_view scheme : {"lnurlp://", "lnurlp:", "lnurlw://", "lnurl:"}) {
+            if (begins_with(bare, scheme)) return TextKind::Lnurl;
+        }
+        if (is_address(bare)) return TextKind::LightningAddress;
+        return std::nullopt;
+    }
+
+    Result<Presentation, PaymentError> open(const Plan& plan) override {
+        if (plan.amount < options_.amount_min || plan.amount > options_.amount_max) {
+            return fail(PaymentError::Rejected);
+        }
+        auto invoice = backend_.create_invoice(
+            {.amount = plan.amount, .memo = plan.memo, .expiry = plan.expiry, .label = plan.label});
+        if (!invoice) return fail(to_error(invoice.error()));
+        return Presentation{.text = std::move(invoice->bolt11),
+                            .reference = invoice->hash.hex(),
+                            .expires_at = invoice->expires_at};
+    }
+
+    Result<Observation, PaymentError> poll(std::string_view reference) override {
+        const auto hash = PaymentHash::parse(reference);
+        if (!hash) return fail(PaymentError::Rejected);
+        const auto payment = backend_.incoming(*hash);
+        if (!payment) {
+            // Not found proves nothing: the payment may come yet.
+            if (payment.error() == BackendError::NotFound) return Observation{};
+            return fail(to_error(payment.error()));
+        }
+        return Observation{.phase = to_phase(payment->state),
+                           .amount = payment->amount,
+                           .preimage = payment->preimage};
+    }
+
+private:
+    static PaymentError to_error(BackendError error) {
+        switch (error) {
+            case BackendError::Unreachable:
+                return PaymentError::Unreachable;
+            case BackendError::Refused:
+            case BackendError::NotFound:
+                return PaymentError::Rejected;
+        }
+        VERIFY(false);
+        return PaymentError::Rejected;
+    }
+
+    static Phase to_phase(PaymentState state) {
+        switch (state) {
+            case PaymentState::Pending:
+                return Phase::Pending;
+            case PaymentState::Settled:
+                return Phase::Settled;
+            case PaymentState::Failed:
+                return Phase::Failed;
+        }
+        VERIFY(false);
+        return Phase::Pending;
+    }
+
+    LightningBackend& backend_;
+    const LightningMethodOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<PaymentMethod> make_lightning_method(LightningBackend& backend,
+                                                     const LightningMethodOptions& options) {
+    return std::make_unique<Lightning>(backend, options);
+}
+
+}  // namespace nutgate::payment

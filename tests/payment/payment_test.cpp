@@ -1,0 +1,100 @@
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+
+#include "contract/payment_contract.h"
+#include "nutgate/payment/methods.h"
+#include "support/fake_lightning.h"
+#include "support/fixed_clock.h"
+
+using namespace nutgate;
+using namespace nutgate::literals;
+using namespace nutgate::payment;
+
+namespace {
+
+struct World {
+    test::FixedClock clock;
+    test::FakeLightning node{clock};
+    PaymentMethods methods;
+
+    World() {
+        methods.add(make_cashu_method());
+        LightningMethodOptions options;
+        options.funds = Funds::AtMethod;
+        methods.add(make_lightning_method(node, options));
+    }
+    PaymentMethod& lightning() const { return *methods.find("lightning"); }
+    std::string kind_of(std::string_view text) const {
+        const auto detected = methods.detect(text);
+        if (!detected) return "none";
+        return std::string{detected->method->id()} + ":" + std::string{to_text(detected->kind)};
+    }
+};
+
+const Plan kPlan{.label = "a", .amount = 1000_msat, .memo = "", .expiry = Seconds{60}};
+
+}  // namespace
+
+TEST_CASE("payment: every method keeps the contract") {
+    World world;
+    REQUIRE(world.methods.all().size() == 2);
+    for (const auto& method : world.methods.all()) {
+        CAPTURE(method->id());
+        test::check_method_describes_itself(*method);
+        test::check_method_leaves_foreign_texts_alone(*method);
+        test::check_method_refuses_what_it_cannot(*method);
+        CHECK(world.methods.find(method->id()) == method.get());
+    }
+    CHECK(world.methods.find("stripe") == nullptr);
+}
+
+TEST_CASE("payment: lightning says that a payment arrived, as often as it is asked") {
+    World world;
+    test::check_method_observes_payment(
+        world.lightning(), 21'000_msat, [&](const std::string& reference) {
+            world.node.mark_paid(*PaymentHash::parse(reference), 21'000_msat);
+        });
+}
+
+TEST_CASE("payment: lightning says what arrived, not what was asked for") {
+    World world;
+    const auto opened = world.lightning().open(kPlan);
+    world.node.mark_paid(*PaymentHash::parse(opened->reference), 1500_msat);
+    CHECK(world.lightning().poll(opened->reference)->amount == 1500_msat);
+}
+
+TEST_CASE("payment: one label is one invoice") {
+    World world;
+    CHECK(world.lightning().open(kPlan)->reference == world.lightning().open(kPlan)->reference);
+}
+
+TEST_CASE("payment: a backend that is away proves nothing") {
+    World world;
+    const auto reference = world.lightning().open(kPlan)->reference;
+    world.node.set_down(true);
+    CHECK(world.lightning().poll(reference).error() == PaymentError::Unreachable);
+    CHECK(world.lightning().open(kPlan).error() == PaymentError::Unreachable);
+}
+
+TEST_CASE("payment: a text finds its rail") {
+    World world;
+    const std::string token = "cashuBo2FteBtodHRwczovL21pbnQ";
+    CHECK(world.kind_of(token) == "cashu:token");
+    CHECK(world.kind_of(" \n" + token + "\n") == "cashu:token");
+    CHECK(world.kind_of("cashu:" + token) == "cashu:token");
+    CHECK(world.kind_of("creqApWF0gaNhdGVub3N0cmFh") == "cashu:token_request");
+    const auto invoice = world.lightning().open(kPlan)->text;
+    CHECK(world.kind_of(invoice) == "lightning:invoice");
+    CHECK(world.kind_of("lightning:" + invoice) == "lightning:invoice");
+    CHECK(world.kind_of("LIGHTNING:LNBC10U1PJQ") == "lightning:invoice");
+    CHECK(world.kind_of("lnbc1qqqq") == "lightning:invoice");
+    CHECK(world.kind_of("lno1pg257enxv4ezqcneype82um50ynhxgrwdajx283qfwdpl28qqmc78ymlvhmxcsywdk") ==
+          "lightning:offer");
+    CHECK(world.kind_of("LNURL1DP68GURN8GHJ7UM9WFMXJCM99E3K7MF0V9CXJ0M385EKVCENXC6R2C35XVUKX") ==
+          "lightning:lnurl");
+    CHECK(world.kind_of("lnurlp://host.example/pay") == "lightning:lnurl");
+    CHECK(world.kind_of("satoshi@host.example") == "lightning:lightning_address");
+    CHECK(world.kind_of("sk-0011") == "none");
+}
