@@ -52,6 +52,7 @@ public:
     Result<void, cashu::SettlerRefusal> send_failed(store::Tx&, std::string_view reference,
                                                     const cashu::WalletError& why) override;
     Result<void, cashu::SettlerRefusal> issued(store::Tx&, const Issued&) override;
+    Result<void, cashu::SettlerRefusal> lost(store::Tx&, const Lost&) override;
 
     // MintBooks. It has no way to refuse, so where the ledger does, the transaction is failed: the
     // mint then answers as if the store were away, and nothing was handed out.
@@ -60,9 +61,9 @@ public:
                 Msat amount) override;
     void swapped(store::Tx&, std::string_view reference, const std::vector<SwapLine>&,
                  Msat fee) override;
-    void melt_begun(store::Tx&, std::string_view quote, const std::vector<SwapLine>&) override;
-    void melt_paid(store::Tx&, std::string_view quote, const MeltEnd&) override;
-    void melt_failed(store::Tx&, std::string_view quote, const std::vector<SwapLine>&) override;
+    void melt_begun(store::Tx&, std::string_view reference, const std::vector<SwapLine>&) override;
+    void melt_paid(store::Tx&, std::string_view reference, const MeltEnd&) override;
+    void melt_failed(store::Tx&, std::string_view reference, const std::vector<SwapLine>&) override;
 
     // Money that a payment method reported: one row per money event, and its credit. With no
     // invoice of ours it is kept as unclaimed until one claims it. `asset` is the account that

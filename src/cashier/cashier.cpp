@@ -1,0 +1,228 @@
+#include "nutgate/cashier/cashier.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "error_name.h"
+#include "impl.h"
+#include "nutgate/base/log.h"
+#include "nutgate/crypto/hash.h"
+#include "posting.h"
+
+namespace nutgate {
+namespace {
+
+using Code = CashierError::Code;
+using store::Reader;
+using store::Row;
+using store::Tx;
+
+// More than any crash leaves behind; what is beyond it is finished in the next round.
+constexpr int kUnfinishedPerRound = 1000;
+
+}  // namespace
+
+Cashier::Cashier(store::Database& database, Ledger& ledger, Keyring& keyring, CashierBooks& books,
+                 cashu::Wallet& wallet, payment::PaymentMethods& methods, const Secret& seed,
+                 const Clock& clock, crypto::Random& random, Options options,
+                 metrics::Registry& metrics)
+    : impl_{new Impl{
+          .database = database,
+          .ledger = ledger,
+          .keyring = keyring,
+          .books = books,
+          .wallet = wallet,
+          .methods = methods,
+          .lookup_secret =
+              Secret{crypto::hkdf_sha256(seed.reveal(), {}, "nutgate/cashier/lookup", 32)},
+          .clock = clock,
+          .random = random,
+          .options = options,
+          .refusals = {clock, options.refusal_memory, options.refusals_max},
+          .deposits = metrics.counter("nutgate_deposits_total", "Tokens credited to a key."),
+          .invoices_paid = metrics.counter("nutgate_invoices_paid_total", "Invoices found paid."),
+          .refunds = metrics.counter("nutgate_refunds_total", "Refund tokens made."),
+          .unfinished = metrics.gauge("nutgate_cashier_unfinished",
+                                      "Deposits and payouts that were begun and have not ended."),
+      }} {}
+
+Cashier::~Cashier() = default;
+
+Msat Cashier::Impl::available(Reader& reader, const KeyId& key) const {
+    const Balance balance = ledger.balance(reader, key_account(key));
+    return subtract(balance.posted, balance.held).value_or(Msat{});
+}
+
+Result<KeyId, CashierError> Cashier::Impl::payee(Reader& reader, const KeyId& key) const {
+    const auto record = keyring.find(reader, key);
+    if (!record) return fail(make_error(Code::KeyUnknown));
+    if (record->state == KeyState::Revoked) return fail(make_error(Code::KeyRevoked));
+    return record->billing();
+}
+
+Result<void, CashierError> Cashier::Impl::check_limits(const KeyLimits& limits) const {
+    if (limits.valid_until && *limits.valid_until <= clock.now()) {
+        return fail(make_error(Code::LimitInvalid, "its validity is over already"));
+    }
+    if (limits.reset != LimitReset::Never && !limits.balance_limit) {
+        return fail(make_error(Code::LimitInvalid, "a reset without a limit"));
+    }
+    return {};
+}
+
+Result<std::vector<OperationId>, CashierError> Cashier::Impl::unfinished_operations() {
+    return database.read([&](Reader& reader) -> Result<std::vector<OperationId>, CashierError> {
+        std::vector<OperationId> operations;
+        for (const std::string_view table : {"deposit", "payout"}) {
+            const std::string sql = "SELECT operation FROM " + std::string{table} +
+                                    " WHERE state = $1 ORDER BY created_at LIMIT $2";
+            for (const Row& row :
+                 reader.query(sql, stored(RowState::Submitted), kUnfinishedPerRound)) {
+                operations.push_back(row.id<OperationId>(0));
+            }
+        }
+        return operations;
+    });
+}
+
+Result<void, CashierError> Cashier::recover() {
+    TRY(const auto operations, impl_->unfinished_operations());
+    for (const OperationId& operation : operations) {
+        // Its own outcome is in its row by now, or it stays there for the next round.
+        if (const auto ended = impl_->wallet.execute(operation); !ended) {
+            log::info("cashier.unfinished",
+                      {{"operation", operation.hex()},
+                       {"why", failure_name(CashierError{ended.error()}.code)}});
+        }
+    }
+    TRY_VOID(impl_->cancel_forgotten());
+    TRY_VOID(settle_invoices());
+    TRY(const auto left, impl_->unfinished_operations());
+    impl_->unfinished.set(static_cast<std::int64_t>(left.size()));
+    return {};
+}
+
+Result<KeyInfo, CashierError> Cashier::info(const KeyId& key) {
+    return impl_->database.read([&](Reader& reader) -> Result<KeyInfo, CashierError> {
+        const auto record = impl_->keyring.find(reader, key);
+        if (!record) return fail(make_error(Code::KeyUnknown));
+        const Balance balance = impl_->ledger.balance(reader, key_account(record->billing()));
+        return KeyInfo{.record = *record,
+                       .balance = subtract(balance.posted, balance.held).value_or(Msat{}),
+                       .reserved = balance.held,
+                       .children = record->parent ? std::vector<KeyRecord>{}
+                                                  : impl_->keyring.children(reader, key)};
+    });
+}
+
+Result<std::vector<HistoryEntry>, CashierError> Cashier::history(const KeyId& key, int limit) {
+    using Source = HistoryEntry::Source;
+    return impl_->database.read(
+        [&](Reader& reader) -> Result<std::vector<HistoryEntry>, CashierError> {
+            const auto record = impl_->keyring.find(reader, key);
+            if (!record) return fail(make_error(Code::KeyUnknown));
+            if (record->parent) return fail(make_error(Code::ChildKey));
+            std::vector<HistoryEntry> entries;
+            for (const Row& row : reader.query(
+                     "SELECT identity, credited, mint, ended_at FROM deposit WHERE key = $1 AND "
+                     "state = $2 ORDER BY ended_at DESC LIMIT $3",
+                     key, stored(RowState::Done), limit)) {
+                entries.push_back({.id = "token-" + to_hex(row.bytes(0).first(8)),
+                                   .source = Source::Cashu,
+                                   .incoming = true,
+                                   .amount = row.msat(1),
+                                   .mint = row.text(2),
+                                   .at = row.time(3)});
+            }
+            for (const Row& row : reader.query(
+                     "SELECT payment_hash, credited, paid_at FROM invoice WHERE key = $1 AND "
+                     "state = $2 ORDER BY paid_at DESC LIMIT $3",
+                     key, stored(InvoiceState::Paid), limit)) {
+                entries.push_back({.id = "invoice-" + to_hex(row.bytes(0).first(8)),
+                                   .source = Source::Lightning,
+                                   .incoming = true,
+                                   .amount = row.msat(1),
+                                   .mint = {},
+                                   .at = row.time(2)});
+            }
+            for (const Row& row :
+                 reader.query("SELECT seq, amount, mint, ended_at FROM payout WHERE key = $1 AND "
+                              "state = $2 ORDER BY seq DESC LIMIT $3",
+                              key, stored(RowState::Done), limit)) {
+                entries.push_back({.id = "refund-" + std::to_string(row.integer(0)),
+                                   .source = Source::Refund,
+                                   .incoming = false,
+                                   .amount = row.msat(1),
+                                   .mint = row.text(2),
+                                   .at = row.time(3)});
+            }
+            std::ranges::stable_sort(entries, std::ranges::greater{}, &HistoryEntry::at);
+            if (entries.size() > static_cast<std::size_t>(limit)) {
+                entries.erase(entries.begin() + limit, entries.end());
+            }
+            return entries;
+        });
+}
+
+Result<Cashier::Children, CashierError> Cashier::create_children(const KeyId& parent, int count,
+                                                                 const KeyLimits& limits) {
+    if (count < 1 || count > impl_->options.children_max) {
+        return fail(make_error(Code::CountOutOfRange));
+    }
+    TRY_VOID(impl_->check_limits(limits));
+    const auto cost =
+        multiply_ceil(impl_->options.child_key_cost, static_cast<std::uint64_t>(count), 1);
+    if (!cost) return fail(make_error(Code::CountOutOfRange));
+    std::vector<KeyId> keys;
+    for (int i = 0; i < count; ++i) keys.push_back(Keyring::random_id(impl_->random));
+
+    return impl_->database.transact([&](Tx& tx) -> Result<Children, CashierError> {
+        const auto record = impl_->keyring.find(tx, parent);
+        if (!record) return fail(make_error(Code::KeyUnknown));
+        if (record->parent) return fail(make_error(Code::ChildKey));
+        if (impl_->available(tx, parent) < *cost) return fail(make_error(Code::BalanceTooSmall));
+        for (const KeyId& key : keys) {
+            TRY_VOID(impl_->keyring.create(
+                tx, {.id = key, .parent = parent, .limits = limits, .refund_mint = {}}));
+        }
+        TRY_VOID(post_amount(impl_->ledger, tx,
+                             {.id = transfer_id("child keys", {keys.front().hex()}),
+                              .debit = key_account(parent),
+                              .credit = revenue_account(kRevenueRequests),
+                              .amount = *cost,
+                              .reason = "child_keys"}));
+        return Children{.keys = keys, .cost = *cost, .balance = impl_->available(tx, parent)};
+    });
+}
+
+Result<void, CashierError> Cashier::reset_child(const KeyId& parent, const KeyId& child) {
+    return impl_->database.transact([&](Tx& tx) -> Result<void, CashierError> {
+        const auto record = impl_->keyring.find(tx, child);
+        if (!record) return fail(make_error(Code::KeyUnknown));
+        if (record->parent != parent) return fail(make_error(Code::NotTheParent));
+        TRY_VOID(impl_->keyring.reset_child(tx, parent, child));
+        return {};
+    });
+}
+
+Result<Msat, CashierError> Cashier::revenue() {
+    return impl_->database.read([&](Reader& reader) -> Result<Msat, CashierError> {
+        Msat total;
+        for (const std::string_view what : {kRevenueRequests, kRevenueMint}) {
+            const auto sum =
+                add(total, impl_->ledger.balance(reader, revenue_account(what)).posted);
+            if (!sum) return fail(make_error(Code::BooksRefused, "revenue overflows"));
+            total = *sum;
+        }
+        return total;
+    });
+}
+
+Result<BooksAudit, CashierError> Cashier::audit_report(Ledger::Depth depth) {
+    return impl_->database.read([&](Reader& reader) -> Result<BooksAudit, CashierError> {
+        return audit_books(reader, impl_->ledger, depth);
+    });
+}
+
+}  // namespace nutgate

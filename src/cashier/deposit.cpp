@@ -1,0 +1,182 @@
+// Tokens in. The row of a token is what all calls with that token meet at: the first begins it, the
+// others, now or after a crash, finish it or find it done.
+#include <string>
+#include <utility>
+
+#include "error_name.h"
+#include "impl.h"
+#include "nutgate/base/log.h"
+
+namespace nutgate {
+namespace {
+
+using Code = CashierError::Code;
+using store::Reader;
+using store::Tx;
+
+std::string reference_of(const TokenIdentity& token) { return "deposit:" + token.hex(); }
+
+// Does what the token was deposited for serve what it is presented for now?
+bool serves(const StoredDeposit& row, DepositKind kind, const KeyId& key) {
+    return row.kind == kind && row.key == key;
+}
+
+Result<TokenIdentity, CashierError> identify(const cashu::Token& token) {
+    const auto identity = cashu::identity_of(token.proofs);
+    if (!identity) return fail(make_error(Code::TokenInvalid, "a secret that is no point"));
+    return *identity;
+}
+
+}  // namespace
+
+std::optional<CashierError> RefusalMemory::find(const TokenIdentity& token) {
+    const Lock lock{mutex_};
+    const auto entry = entries_.find(token);
+    if (entry == entries_.end() || entry->second.until <= clock_.now()) return std::nullopt;
+    return entry->second.why;
+}
+
+void RefusalMemory::remember(const TokenIdentity& token, const CashierError& why) {
+    const Lock lock{mutex_};
+    const Entry entry{why, clock_.now() + lifetime_};
+    if (entries_.insert_or_assign(token, entry).second) order_.push_back(token);
+    while (order_.size() > size_max_) {
+        entries_.erase(order_.front());
+        order_.pop_front();
+    }
+}
+
+std::optional<StoredDeposit> read_deposit(Reader& reader, const TokenIdentity& token) {
+    const auto row = reader.query_one(
+        "SELECT kind, key, operation, state, failure, credited FROM deposit WHERE identity = $1",
+        token);
+    if (!row) return std::nullopt;
+    return StoredDeposit{
+        .identity = token,
+        .kind = static_cast<DepositKind>(row->integer(0)),
+        .key = row->id<KeyId>(1),
+        .operation = row->id<OperationId>(2),
+        .state = static_cast<RowState>(row->integer(3)),
+        .failure = row->is_null(4) ? std::nullopt : std::optional{failure_of_name(row->text(4))},
+        .credited = row->msat(5)};
+}
+
+Result<std::optional<StoredDeposit>, CashierError> Cashier::Impl::find_deposit(
+    const TokenIdentity& token) {
+    return database.read([&](Reader& reader) -> Result<std::optional<StoredDeposit>, CashierError> {
+        return read_deposit(reader, token);
+    });
+}
+
+Result<Cashier::Impl::DepositTarget, CashierError> Cashier::Impl::target(
+    const TokenIdentity& token, const DepositPurpose& purpose) {
+    if (const auto* top_up = std::get_if<TopUp>(&purpose)) {
+        TRY(const auto key, database.read([&](Reader& reader) -> Result<KeyId, CashierError> {
+            return payee(reader, top_up->key);
+        }));
+        return DepositTarget{DepositKind::TopUp, key, {}};
+    }
+    const auto* create = std::get_if<CreateKey>(&purpose);
+    const KeyLimits limits = create != nullptr ? create->limits : KeyLimits{};
+    return DepositTarget{DepositKind::Create, keyring.id_of_token(token), limits};
+}
+
+Result<Cashier::Impl::Begun, CashierError> Cashier::Impl::begin_deposit(
+    const cashu::Token& token, const TokenIdentity& identity, const DepositTarget& target) {
+    // Only who makes a new key is asked about its limits: finding a key again never depends on
+    // them.
+    TRY_VOID(check_limits(target.limits));
+    TRY(const auto prepared, wallet.prepare_receive(token));
+    const std::string reference = reference_of(identity);
+    return database.transact([&](Tx& tx) -> Result<Begun, CashierError> {
+        const auto row = read_deposit(tx, identity);
+        if (row && !row->may_begin_again()) return Begun{row->operation, false};
+        TRY(const auto operation, wallet.begin_receive(tx, *prepared, reference));
+        tx.execute(
+            "INSERT INTO deposit (identity, reference, kind, key, balance_limit, limit_reset, "
+            "valid_until, mint, operation, state, created_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+            "ON CONFLICT (identity) DO UPDATE SET kind = excluded.kind, key = excluded.key, "
+            "balance_limit = excluded.balance_limit, limit_reset = excluded.limit_reset, "
+            "valid_until = excluded.valid_until, operation = excluded.operation, "
+            "state = excluded.state, failure = NULL, ended_at = NULL",
+            identity, std::string_view{reference}, stored(target.kind), target.key,
+            target.limits.balance_limit, stored(target.limits.reset), target.limits.valid_until,
+            std::string_view{token.mint.text()}, operation, stored(RowState::Submitted),
+            clock.now());
+        return Begun{operation, true};
+    });
+}
+
+Result<Deposit, CashierError> Cashier::Impl::answer(const StoredDeposit& row, bool again) {
+    return database.read([&](Reader& reader) -> Result<Deposit, CashierError> {
+        return Deposit{.key = row.key,
+                       .credited = row.credited,
+                       .balance = available(reader, row.key),
+                       .again = again};
+    });
+}
+
+Result<Deposit, CashierError> Cashier::Impl::finish_deposit(const TokenIdentity& identity,
+                                                            const OperationId& operation,
+                                                            const DepositTarget& target,
+                                                            bool again) {
+    const auto ended = wallet.execute(operation);
+    TRY(const auto row, find_deposit(identity));
+    VERIFY(row.has_value());  // Rows are never deleted, and this one was begun.
+    if (!serves(*row, target.kind, target.key)) return fail(make_error(Code::TokenUsed));
+    switch (row->state) {
+        case RowState::Done:
+            if (!again) deposits.add();
+            return answer(*row, again);
+        case RowState::Failed:
+            return fail(make_error(row->failure.value_or(Code::MintRefused),
+                                   ended ? std::string{} : ended.error().detail));
+        case RowState::Submitted: {
+            auto error = make_error(Code::InProgress, ended ? "blocked" : ended.error().detail);
+            error.retry_after = options.retry_after;
+            return fail(std::move(error));
+        }
+    }
+    VERIFY(false);
+    return fail(make_error(Code::InProgress));
+}
+
+Result<Deposit, CashierError> Cashier::deposit_token(std::string_view text,
+                                                     const DepositPurpose& purpose) {
+    TRY(const auto token, impl_->wallet.read_token(text));
+    TRY(const auto identity, identify(token));
+    TRY(const auto target, impl_->target(identity, purpose));
+
+    TRY(const auto row, impl_->find_deposit(identity));
+    if (row && !row->may_begin_again()) {
+        if (!serves(*row, target.kind, target.key)) {
+            return fail(make_error(row->state == RowState::Failed
+                                       ? row->failure.value_or(Code::MintRefused)
+                                       : Code::TokenUsed));
+        }
+        if (row->state == RowState::Done) return impl_->answer(*row, true);
+        return impl_->finish_deposit(identity, row->operation, target, true);
+    }
+    if (auto refused = impl_->refusals.find(identity)) return fail(*std::move(refused));
+
+    const auto begun = impl_->begin_deposit(token, identity, target);
+    if (!begun) {
+        if (is_final(begun.error().code)) impl_->refusals.remember(identity, begun.error());
+        return fail(begun.error());
+    }
+    return impl_->finish_deposit(identity, begun->operation, target, !begun->by_us);
+}
+
+Result<KeyId, CashierError> Cashier::key_of_token(std::string_view text) {
+    TRY(const auto token, impl_->wallet.read_token(text));
+    TRY(const auto identity, identify(token));
+    TRY(const auto row, impl_->find_deposit(identity));
+    if (!row || row->kind != DepositKind::Create || row->state == RowState::Failed) {
+        return fail(make_error(Code::KeyUnknown));
+    }
+    if (row->state == RowState::Submitted) return fail(make_error(Code::InProgress));
+    return row->key;
+}
+
+}  // namespace nutgate

@@ -1,0 +1,214 @@
+#include "nutgate/cashier/error.h"
+
+#include "error_name.h"
+#include "posting.h"
+
+namespace nutgate {
+namespace {
+
+using Code = CashierError::Code;
+
+Code to_code(cashu::WalletError::Code code) {
+    using Wallet = cashu::WalletError::Code;
+    switch (code) {
+        case Wallet::TokenMalformed:
+        case Wallet::ProofInvalid:
+            return Code::TokenInvalid;
+        case Wallet::TokenZeroValue:
+            return Code::TokenZeroValue;
+        case Wallet::TokenSpent:
+            return Code::TokenSpent;
+        case Wallet::TokenPending:
+            return Code::TokenPending;
+        case Wallet::MintForeign:
+            return Code::TokenMintForeign;
+        case Wallet::UnitForeign:
+            return Code::TokenUnitForeign;
+        case Wallet::KeysetUnknown:
+            return Code::TokenKeysetUnknown;
+        case Wallet::LockedToOther:
+            return Code::TokenLocked;
+        case Wallet::FeeExceedsAmount:
+            return Code::TokenFeesExceedAmount;
+        case Wallet::InsufficientFunds:
+            return Code::MintInsufficient;
+        case Wallet::AmountOverflow:
+            return Code::TokenAmountOverflow;
+        case Wallet::MintRefused:
+            return Code::MintRefused;
+        case Wallet::MintUnreachable:
+            return Code::MintUnreachable;
+        case Wallet::MintRateLimited:
+            return Code::MintRateLimited;
+        case Wallet::InProgress:
+            return Code::InProgress;
+        case Wallet::StoreUnavailable:
+            return Code::StoreUnavailable;
+    }
+    VERIFY(false);
+    return Code::StoreUnavailable;
+}
+
+Code to_code(KeyringError error) {
+    switch (error) {
+        case KeyringError::Unknown:
+            return Code::KeyUnknown;
+        case KeyringError::Revoked:
+            return Code::KeyRevoked;
+        // The cashier admits no requests, so it never meets the next two; money in and out does not
+        // depend on either.
+        case KeyringError::Expired:
+        case KeyringError::LimitExceeded:
+            return Code::LimitInvalid;
+        case KeyringError::ParentIsChild:
+            return Code::ChildKey;
+    }
+    VERIFY(false);
+    return Code::KeyUnknown;
+}
+
+std::optional<Seconds> advice(Code code) {
+    switch (code) {
+        case Code::InProgress:
+        case Code::TokenPending:
+            return Seconds{2};
+        case Code::MintUnreachable:
+        case Code::LightningUnreachable:
+        case Code::StoreUnavailable:
+            return Seconds{5};
+        case Code::MintRateLimited:
+        case Code::TooManyInvoices:
+            return Seconds{30};
+        case Code::TokenInvalid:
+        case Code::TokenSpent:
+        case Code::TokenUsed:
+        case Code::TokenZeroValue:
+        case Code::TokenLocked:
+        case Code::TokenFeesExceedAmount:
+        case Code::TokenUnitForeign:
+        case Code::TokenMintForeign:
+        case Code::TokenAmountOverflow:
+        case Code::TokenKeysetUnknown:
+        case Code::MintRefused:
+        case Code::KeyUnknown:
+        case Code::KeyRevoked:
+        case Code::ChildKey:
+        case Code::NotTheParent:
+        case Code::CountOutOfRange:
+        case Code::LimitInvalid:
+        case Code::AmountOutOfRange:
+        case Code::InvoiceUnknown:
+        case Code::InvoiceMalformed:
+        case Code::LightningOff:
+        case Code::LightningRefused:
+        case Code::NoBalance:
+        case Code::BalanceTooSmall:
+        case Code::RequestsInFlight:
+        case Code::MintInsufficient:
+        case Code::RevenueInsufficient:
+        case Code::BooksRefused:
+            return std::nullopt;
+    }
+    VERIFY(false);
+    return std::nullopt;
+}
+
+// Names are stored: append only, never rename.
+struct Name {
+    Code code;
+    std::string_view text;
+};
+constexpr Name kFailureNames[] = {
+    {Code::TokenInvalid, "token_invalid"},
+    {Code::TokenSpent, "token_spent"},
+    {Code::TokenZeroValue, "token_zero_value"},
+    {Code::TokenLocked, "token_locked"},
+    {Code::TokenFeesExceedAmount, "token_fees_exceed_amount"},
+    {Code::TokenUnitForeign, "token_unit_foreign"},
+    {Code::TokenMintForeign, "token_mint_foreign"},
+    {Code::TokenAmountOverflow, "token_amount_overflow"},
+    {Code::TokenKeysetUnknown, "token_keyset_unknown"},
+    {Code::TokenPending, "token_pending"},
+    {Code::MintRefused, "mint_refused"},
+    {Code::MintUnreachable, "mint_unreachable"},
+    {Code::MintRateLimited, "mint_rate_limited"},
+    {Code::MintInsufficient, "mint_insufficient"},
+};
+
+}  // namespace
+
+CashierError::CashierError(const cashu::WalletError& error)
+    : code{to_code(error.code)}, detail{error.detail}, retry_after{advice(code)} {}
+
+CashierError::CashierError(KeyringError error) : code{to_code(error)}, retry_after{advice(code)} {}
+
+CashierError::CashierError(LedgerError error) : code{Code::BooksRefused}, detail{to_text(error)} {}
+
+CashierError::CashierError(store::StoreFailure failure)
+    : code{Code::StoreUnavailable}, detail{std::move(failure.detail)}, retry_after{advice(code)} {}
+
+bool is_final(CashierError::Code code) {
+    switch (code) {
+        case Code::TokenInvalid:
+        case Code::TokenSpent:
+        case Code::TokenUsed:
+        case Code::TokenZeroValue:
+        case Code::TokenLocked:
+        case Code::TokenFeesExceedAmount:
+        case Code::TokenUnitForeign:
+        case Code::TokenMintForeign:
+        case Code::TokenAmountOverflow:
+            return true;
+        case Code::TokenKeysetUnknown:
+        case Code::TokenPending:
+        case Code::MintRefused:
+        case Code::MintUnreachable:
+        case Code::MintRateLimited:
+        case Code::InProgress:
+        case Code::KeyUnknown:
+        case Code::KeyRevoked:
+        case Code::ChildKey:
+        case Code::NotTheParent:
+        case Code::CountOutOfRange:
+        case Code::LimitInvalid:
+        case Code::AmountOutOfRange:
+        case Code::InvoiceUnknown:
+        case Code::InvoiceMalformed:
+        case Code::TooManyInvoices:
+        case Code::LightningOff:
+        case Code::LightningUnreachable:
+        case Code::LightningRefused:
+        case Code::NoBalance:
+        case Code::BalanceTooSmall:
+        case Code::RequestsInFlight:
+        case Code::MintInsufficient:
+        case Code::RevenueInsufficient:
+        case Code::BooksRefused:
+        case Code::StoreUnavailable:
+            return false;
+    }
+    VERIFY(false);
+    return false;
+}
+
+std::string_view failure_name(CashierError::Code code) {
+    for (const Name& name : kFailureNames) {
+        if (name.code == code) return name.text;
+    }
+    return "mint_refused";  // What ended a wallet's operation and is none of the above.
+}
+
+CashierError::Code failure_of_name(std::string_view text) {
+    for (const Name& name : kFailureNames) {
+        if (name.text == text) return name.code;
+    }
+    return Code::MintRefused;
+}
+
+CashierError make_error(CashierError::Code code, std::string detail) {
+    CashierError error{code, std::move(detail)};
+    error.retry_after = advice(code);
+    return error;
+}
+
+}  // namespace nutgate

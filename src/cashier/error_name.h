@@ -1,0 +1,17 @@
+// How an operation's failure is written in its row, and read from it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "nutgate/cashier/error.h"
+
+namespace nutgate {
+
+std::string_view failure_name(CashierError::Code code);
+CashierError::Code failure_of_name(std::string_view text);
+
+// With the advice to ask again where that helps.
+CashierError make_error(CashierError::Code code, std::string detail = {});
+
+}  // namespace nutgate

@@ -1,0 +1,168 @@
+// What the Cashier's files share: its parts, and the few reads that more than one of them does.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "nutgate/base/sync.h"
+#include "nutgate/cashier/cashier.h"
+#include "schema.h"
+
+namespace nutgate {
+
+// Tokens that were refused for good a moment ago. Brief, so that a mint's mistake is not ours for
+// long; bounded, so that nobody fills it. Thread-safe.
+class RefusalMemory {
+public:
+    RefusalMemory(const Clock& clock, Seconds lifetime, std::size_t size_max)
+        : clock_{clock}, lifetime_{lifetime}, size_max_{size_max} {}
+
+    std::optional<CashierError> find(const TokenIdentity& token);
+    void remember(const TokenIdentity& token, const CashierError& why);
+
+private:
+    struct Entry {
+        CashierError why;
+        Time until;
+    };
+
+    const Clock& clock_;
+    const Seconds lifetime_;
+    const std::size_t size_max_;
+    Mutex mutex_;
+    std::map<TokenIdentity, Entry> entries_ GUARDED_BY(mutex_);
+    std::deque<TokenIdentity> order_ GUARDED_BY(mutex_);  // As remembered: the oldest goes first.
+};
+
+struct StoredDeposit {
+    TokenIdentity identity;
+    DepositKind kind;
+    KeyId key;
+    OperationId operation;
+    RowState state;
+    std::optional<CashierError::Code> failure;
+    Msat credited;
+
+    // It ended without money, for a reason that may be gone by now.
+    bool may_begin_again() const {
+        return state == RowState::Failed && failure && !is_final(*failure);
+    }
+};
+
+struct StoredInvoice {
+    InvoiceLookup lookup;
+    InvoicePurpose purpose;
+    KeyId key;
+    Msat amount;
+    InvoiceState state;
+    std::optional<PaymentHash> payment;
+    Msat credited;
+    Time created_at;
+    Time expires_at;
+    std::optional<Time> paid_at;
+};
+
+struct StoredPayout {
+    std::string reference;
+    std::int64_t seq = 0;
+    Msat amount;
+    OperationId operation;
+    RowState state;
+    std::optional<CashierError::Code> failure;
+    Bytes sealed;
+    std::int64_t settlements = 0;
+};
+
+struct Cashier::Impl {
+    store::Database& database;
+    Ledger& ledger;
+    Keyring& keyring;
+    CashierBooks& books;
+    cashu::Wallet& wallet;
+    payment::PaymentMethods& methods;
+    Secret lookup_secret;
+    const Clock& clock;
+    crypto::Random& random;
+    const Options options;
+    RefusalMemory refusals;
+    metrics::Counter& deposits;
+    metrics::Counter& invoices_paid;
+    metrics::Counter& refunds;
+    metrics::Gauge& unfinished;
+
+    Msat available(store::Reader& reader, const KeyId& key) const;
+    // The key whose balance money for `key` goes to.
+    Result<KeyId, CashierError> payee(store::Reader& reader, const KeyId& key) const;
+    Result<void, CashierError> check_limits(const KeyLimits& limits) const;
+
+    // deposit.cpp
+    struct DepositTarget {
+        DepositKind kind;
+        KeyId key;
+        KeyLimits limits;
+    };
+    struct Begun {
+        OperationId operation;
+        bool by_us;
+    };
+    Result<std::optional<StoredDeposit>, CashierError> find_deposit(const TokenIdentity& token);
+    Result<DepositTarget, CashierError> target(const TokenIdentity& token,
+                                               const DepositPurpose& purpose);
+    Result<Begun, CashierError> begin_deposit(const cashu::Token& token,
+                                              const TokenIdentity& identity,
+                                              const DepositTarget& target);
+    Result<Deposit, CashierError> finish_deposit(const TokenIdentity& identity,
+                                                 const OperationId& operation,
+                                                 const DepositTarget& target, bool again);
+    Result<Deposit, CashierError> answer(const StoredDeposit& row, bool again);
+
+    // invoice.cpp
+    InvoiceLookup lookup_of(std::string_view invoice_id) const;
+    Result<void, CashierError> store_opening(const InvoiceRequest& request, const KeyId& key,
+                                             const InvoiceLookup& lookup, std::string_view label);
+    Result<void, CashierError> store_opened(const InvoiceLookup& lookup,
+                                            const payment::Presentation& invoice,
+                                            const PaymentHash& payment);
+    void cancel(const InvoiceLookup& lookup);
+    Result<std::optional<StoredInvoice>, CashierError> find_invoice(const InvoiceLookup& lookup);
+    Result<std::optional<StoredInvoice>, CashierError> find_invoice(const PaymentHash& payment);
+    // True for one caller within ask_interval.
+    Result<bool, CashierError> may_ask(const StoredInvoice& invoice);
+    // Asks, and books what arrived. True if the invoice is paid now.
+    Result<bool, CashierError> ask(const StoredInvoice& invoice);
+    Result<InvoiceStatus, CashierError> status_of(StoredInvoice invoice, bool may_have_key);
+    Result<void, CashierError> cancel_forgotten();
+
+    // refund.cpp
+    struct RefundView {
+        KeyRecord record;
+        Balance balance;
+        std::optional<StoredPayout> last;
+        std::int64_t settlements = 0;
+    };
+    struct Part {
+        Account account;
+        Msat amount;
+    };
+    Result<RefundView, CashierError> view_refund(store::Reader& reader, const KeyId& key) const;
+    // Empty if what the refund was prepared for is not so any more.
+    Result<std::optional<StoredPayout>, CashierError> begin_refund(
+        store::Tx& tx, const KeyId& key, const RefundView& seen,
+        const cashu::Wallet::PreparedSend& prepared, Msat amount);
+    Result<OperationId, CashierError> begin_payout(store::Tx& tx, const std::string& reference,
+                                                   const std::vector<Part>& parts,
+                                                   const cashu::Wallet::PreparedSend& prepared);
+    Result<Refund, CashierError> finish_payout(const std::string& reference,
+                                               const OperationId& operation, bool again);
+    Result<Refund, CashierError> handed_out(const StoredPayout& payout, bool again) const;
+
+    Result<std::vector<OperationId>, CashierError> unfinished_operations();
+};
+
+std::optional<StoredDeposit> read_deposit(store::Reader& reader, const TokenIdentity& token);
+std::optional<StoredPayout> read_payout(store::Reader& reader, std::string_view reference);
+
+}  // namespace nutgate

@@ -1,0 +1,238 @@
+// Money out, as tokens: a key's balance to its holder, revenue to the owner.
+//
+// One transaction takes the amount from its account, writes the payout's row and begins the
+// wallet's operation. From there it ends in one of two ways, each one transaction of the wallet's:
+// the token is stored, sealed; or the amount is back.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "error_name.h"
+#include "impl.h"
+#include "posting.h"
+
+namespace nutgate {
+namespace {
+
+using Code = CashierError::Code;
+using store::Reader;
+using store::Row;
+using store::Tx;
+
+// How often a refund starts over because its balance or the wallet's proofs changed in between.
+constexpr int kTriesMax = 8;
+
+constexpr std::string_view kPayoutColumns =
+    "reference, seq, amount, operation, state, failure, sealed, settlements";
+
+StoredPayout to_payout(const Row& row) {
+    StoredPayout payout{
+        .reference = row.text(0),
+        .seq = row.integer(1),
+        .amount = row.msat(2),
+        .operation = row.id<OperationId>(3),
+        .state = static_cast<RowState>(row.integer(4)),
+        .failure = row.is_null(5) ? std::nullopt : std::optional{failure_of_name(row.text(5))},
+        .sealed = {},
+        .settlements = row.integer(7)};
+    if (!row.is_null(6)) payout.sealed.assign(row.bytes(6).begin(), row.bytes(6).end());
+    return payout;
+}
+
+std::string refund_reference(const KeyId& key, std::int64_t seq) {
+    return "refund:" + key.hex() + ":" + std::to_string(seq);
+}
+
+}  // namespace
+
+std::optional<StoredPayout> read_payout(Reader& reader, std::string_view reference) {
+    const auto row = reader.query_one(
+        "SELECT " + std::string{kPayoutColumns} + " FROM payout WHERE reference = $1", reference);
+    if (!row) return std::nullopt;
+    return to_payout(*row);
+}
+
+Result<Cashier::Impl::RefundView, CashierError> Cashier::Impl::view_refund(Reader& reader,
+                                                                           const KeyId& key) const {
+    const auto record = keyring.find(reader, key);
+    if (!record) return fail(make_error(Code::KeyUnknown));
+    if (record->parent) return fail(make_error(Code::ChildKey));
+    if (record->state == KeyState::Revoked) return fail(make_error(Code::KeyRevoked));
+    const auto last = reader.query_one("SELECT " + std::string{kPayoutColumns} +
+                                           " FROM payout WHERE key = $1 ORDER BY seq DESC LIMIT 1",
+                                       key);
+    const auto settlements =
+        reader.query_one("SELECT COUNT(*) FROM settlement WHERE key = $1", key);
+    return RefundView{.record = *record,
+                      .balance = ledger.balance(reader, key_account(key)),
+                      .last = last ? std::optional{to_payout(*last)} : std::nullopt,
+                      .settlements = settlements->integer(0)};
+}
+
+Result<Refund, CashierError> Cashier::Impl::handed_out(const StoredPayout& payout,
+                                                       bool again) const {
+    auto token = books.open_token(payout.reference, payout.sealed);
+    if (!token) return fail(make_error(Code::BooksRefused, "a sealed token that does not open"));
+    return Refund{
+        .token = *std::move(token), .amount = to_sat_floor(payout.amount), .again = again};
+}
+
+Result<Refund, CashierError> Cashier::Impl::finish_payout(const std::string& reference,
+                                                          const OperationId& operation,
+                                                          bool again) {
+    const auto ended = wallet.execute(operation);
+    TRY(const auto row,
+        database.read([&](Reader& reader) -> Result<std::optional<StoredPayout>, CashierError> {
+            return read_payout(reader, reference);
+        }));
+    VERIFY(row.has_value());
+    switch (row->state) {
+        case RowState::Done:
+            if (!again) refunds.add();
+            return handed_out(*row, again);
+        case RowState::Failed:
+            return fail(make_error(row->failure.value_or(Code::MintRefused),
+                                   ended ? std::string{} : ended.error().detail));
+        case RowState::Submitted: {
+            auto error = make_error(Code::InProgress, ended ? "blocked" : ended.error().detail);
+            error.retry_after = options.retry_after;
+            return fail(std::move(error));
+        }
+    }
+    VERIFY(false);
+    return fail(make_error(Code::InProgress));
+}
+
+Result<OperationId, CashierError> Cashier::Impl::begin_payout(
+    Tx& tx, const std::string& reference, const std::vector<Part>& parts,
+    const cashu::Wallet::PreparedSend& prepared) {
+    for (const Part& part : parts) {
+        tx.execute(
+            "INSERT INTO payout_part (reference, account_kind, account_name, amount) "
+            "VALUES ($1, $2, $3, $4)",
+            std::string_view{reference}, stored(part.account.kind),
+            std::string_view{part.account.name}, part.amount);
+        TRY_VOID(
+            ledger.transfer(tx, {.id = transfer_id("payout taken", {reference, part.account.name}),
+                                 .debit = part.account,
+                                 .credit = payouts_in_flight(),
+                                 .amount = part.amount,
+                                 .reason = "payout"}));
+    }
+    TRY(const auto operation, wallet.begin_send(tx, prepared, reference));
+    return operation;
+}
+
+Result<std::optional<StoredPayout>, CashierError> Cashier::Impl::begin_refund(
+    Tx& tx, const KeyId& key, const RefundView& seen, const cashu::Wallet::PreparedSend& prepared,
+    Msat amount) {
+    TRY(const auto now, view_refund(tx, key));
+    const bool same_last =
+        now.last.has_value() == seen.last.has_value() &&
+        (!now.last || (now.last->seq == seen.last->seq && now.last->state == seen.last->state));
+    if (!same_last || now.balance.held > Msat{} ||
+        to_msat(to_sat_floor(now.balance.posted)) != amount) {
+        return std::optional<StoredPayout>{};
+    }
+    StoredPayout payout{.reference = {},
+                        .seq = now.last ? now.last->seq + 1 : 1,
+                        .amount = amount,
+                        .operation = OperationId{ByteArray<OperationId::kSize>{}},
+                        .state = RowState::Submitted,
+                        .failure = std::nullopt,
+                        .sealed = {},
+                        .settlements = now.settlements};
+    payout.reference = refund_reference(key, payout.seq);
+    TRY(payout.operation,
+        begin_payout(tx, payout.reference, {{key_account(key), amount}}, prepared));
+    tx.execute(
+        "INSERT INTO payout (reference, kind, key, seq, amount, operation, state, settlements, "
+        "created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        std::string_view{payout.reference}, stored(PayoutKind::Refund), key, payout.seq, amount,
+        payout.operation, stored(payout.state), payout.settlements, clock.now());
+    return std::optional{std::move(payout)};
+}
+
+Result<Refund, CashierError> Cashier::refund(const KeyId& key) {
+    Impl& my = *impl_;
+    for (int tries = 0; tries < kTriesMax; ++tries) {
+        TRY(const auto seen,
+            my.database.read([&](Reader& reader) -> Result<Impl::RefundView, CashierError> {
+                return my.view_refund(reader, key);
+            }));
+        if (seen.last && seen.last->state == RowState::Submitted) {
+            return my.finish_payout(seen.last->reference, seen.last->operation, true);
+        }
+        if (seen.balance.held > Msat{}) return fail(make_error(Code::RequestsInFlight));
+        const Sat sats = to_sat_floor(seen.balance.posted);
+        if (sats == Sat{}) {
+            if (seen.last && seen.last->state == RowState::Done &&
+                seen.last->settlements == seen.settlements) {
+                return my.handed_out(*seen.last, true);
+            }
+            return fail(make_error(seen.balance.posted == Msat{} ? Code::NoBalance
+                                                                 : Code::BalanceTooSmall));
+        }
+        const Msat amount = to_msat(sats);
+        TRY(const auto prepared,
+            my.wallet.prepare_send(amount, cashu::MintUrl::parse(seen.record.refund_mint)));
+        if (my.wallet.worth(*prepared) != amount) return fail(make_error(Code::MintInsufficient));
+        const auto begun =
+            my.database.transact([&](Tx& tx) -> Result<std::optional<StoredPayout>, CashierError> {
+                return my.begin_refund(tx, key, seen, *prepared, amount);
+            });
+        // Somebody was faster: with this balance, or with these proofs.
+        if (!begun && begun.error().code == Code::TokenPending) continue;
+        if (!begun) return fail(begun.error());
+        if (!*begun) continue;
+        return my.finish_payout((*begun)->reference, (*begun)->operation, false);
+    }
+    auto error = make_error(Code::InProgress, "the balance keeps changing");
+    error.retry_after = my.options.retry_after;
+    return fail(std::move(error));
+}
+
+Result<Refund, CashierError> Cashier::owner_send(const OperationId& request, Sat amount) {
+    Impl& my = *impl_;
+    if (amount == Sat{}) return fail(make_error(Code::AmountOutOfRange));
+    const std::string reference = "payout:" + request.hex();
+    for (int tries = 0; tries < kTriesMax; ++tries) {
+        TRY(const auto row,
+            my.database.read(
+                [&](Reader& reader) -> Result<std::optional<StoredPayout>, CashierError> {
+                    return read_payout(reader, reference);
+                }));
+        if (row) return my.finish_payout(reference, row->operation, true);
+        TRY(const auto revenue, this->revenue());
+        if (revenue < to_msat(amount)) return fail(make_error(Code::RevenueInsufficient));
+        TRY(const auto prepared, my.wallet.prepare_send(to_msat(amount), std::nullopt));
+        if (my.wallet.worth(*prepared) != to_msat(amount)) {
+            return fail(make_error(Code::MintInsufficient));
+        }
+        const auto begun = my.database.transact([&](Tx& tx) -> Result<OperationId, CashierError> {
+            if (read_payout(tx, reference)) return fail(make_error(Code::TokenPending));
+            std::vector<Impl::Part> parts;
+            Msat left = to_msat(amount);
+            for (const std::string_view what : {kRevenueRequests, kRevenueMint}) {
+                const Account account = revenue_account(what);
+                const Msat part = std::min(left, my.ledger.balance(tx, account).posted);
+                if (part > Msat{}) parts.push_back({account, part});
+                left = subtract(left, part).value_or(Msat{});
+            }
+            if (left > Msat{}) return fail(make_error(Code::RevenueInsufficient));
+            TRY(const auto operation, my.begin_payout(tx, reference, parts, *prepared));
+            tx.execute(
+                "INSERT INTO payout (reference, kind, key, seq, amount, operation, state, "
+                "settlements, created_at) VALUES ($1, $2, NULL, 0, $3, $4, $5, 0, $6)",
+                std::string_view{reference}, stored(PayoutKind::Owner), to_msat(amount), operation,
+                stored(RowState::Submitted), my.clock.now());
+            return operation;
+        });
+        if (!begun && begun.error().code == Code::TokenPending) continue;
+        if (!begun) return fail(begun.error());
+        return my.finish_payout(reference, *begun, false);
+    }
+    return fail(make_error(Code::InProgress, "the wallet's proofs keep changing"));
+}
+
+}  // namespace nutgate

@@ -1,0 +1,95 @@
+#include "schema.h"
+
+namespace nutgate {
+namespace {
+
+// settlement: one row per money event that came in; its key makes crediting twice impossible. No
+// key: money that nobody has claimed yet.
+// deposit: one row per token, by its identity. Its text is the wallet's to keep.
+// invoice: found by the HMAC of its id, never the id. `opening` rows have no hash yet.
+// payout: refunds of keys and the owner's; `settlements` is how many money events the key had seen
+// by then, which tells a repeated refund from one of new money. payout_part: whom it was taken
+// from.
+constexpr store::Migration kMigrations[] = {
+    {1, R"sql(
+CREATE TABLE settlement (
+    method     TEXT NOT NULL,
+    reference  TEXT NOT NULL,
+    key        BLOB,
+    amount     BIGINT NOT NULL CHECK (amount > 0),
+    asset_kind BIGINT NOT NULL,
+    asset_name TEXT NOT NULL,
+    at         BIGINT NOT NULL,
+    PRIMARY KEY (method, reference)
+);
+CREATE INDEX settlement_key ON settlement (key);
+CREATE TABLE deposit (
+    identity      BLOB PRIMARY KEY,
+    reference     TEXT NOT NULL UNIQUE,
+    kind          BIGINT NOT NULL,
+    key           BLOB NOT NULL,
+    balance_limit BIGINT,
+    limit_reset   BIGINT NOT NULL,
+    valid_until   BIGINT,
+    mint          TEXT NOT NULL,
+    operation     BLOB NOT NULL,
+    state         BIGINT NOT NULL,
+    failure       TEXT,
+    credited      BIGINT NOT NULL DEFAULT 0,
+    created_at    BIGINT NOT NULL,
+    ended_at      BIGINT
+);
+CREATE INDEX deposit_state ON deposit (state);
+CREATE INDEX deposit_key ON deposit (key);
+CREATE TABLE invoice (
+    lookup        BLOB PRIMARY KEY,
+    label         TEXT NOT NULL UNIQUE,
+    purpose       BIGINT NOT NULL,
+    key           BLOB NOT NULL,
+    balance_limit BIGINT,
+    limit_reset   BIGINT NOT NULL,
+    valid_until   BIGINT,
+    amount        BIGINT NOT NULL CHECK (amount > 0),
+    state         BIGINT NOT NULL,
+    bolt11        TEXT,
+    payment_hash  BLOB UNIQUE,
+    credited      BIGINT NOT NULL DEFAULT 0,
+    created_at    BIGINT NOT NULL,
+    expires_at    BIGINT NOT NULL,
+    paid_at       BIGINT,
+    asked_at      BIGINT NOT NULL DEFAULT 0,
+    next_ask_at   BIGINT NOT NULL
+);
+CREATE INDEX invoice_due ON invoice (state, next_ask_at);
+CREATE INDEX invoice_key ON invoice (key);
+CREATE TABLE payout (
+    reference   TEXT PRIMARY KEY,
+    kind        BIGINT NOT NULL,
+    key         BLOB,
+    seq         BIGINT NOT NULL,
+    amount      BIGINT NOT NULL CHECK (amount > 0),
+    operation   BLOB NOT NULL,
+    state       BIGINT NOT NULL,
+    failure     TEXT,
+    mint        TEXT NOT NULL DEFAULT '',
+    sealed      BLOB,
+    settlements BIGINT NOT NULL,
+    created_at  BIGINT NOT NULL,
+    ended_at    BIGINT,
+    UNIQUE (key, seq)
+);
+CREATE INDEX payout_state ON payout (state);
+CREATE TABLE payout_part (
+    reference    TEXT NOT NULL,
+    account_kind BIGINT NOT NULL,
+    account_name TEXT NOT NULL,
+    amount       BIGINT NOT NULL CHECK (amount > 0),
+    PRIMARY KEY (reference, account_kind, account_name)
+))sql"},
+};
+
+}  // namespace
+
+std::span<const store::Migration> cashier_migrations() { return kMigrations; }
+
+}  // namespace nutgate

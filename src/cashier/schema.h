@@ -1,0 +1,27 @@
+// The cashier's tables, and the numbers that its columns hold.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "nutgate/store/migration.h"
+
+namespace nutgate {
+
+std::span<const store::Migration> cashier_migrations();
+
+// Of deposits and payouts. Stored: append only.
+enum class RowState : std::int16_t { Submitted = 1, Done = 2, Failed = 3 };
+enum class DepositKind : std::int16_t { Create = 1, TopUp = 2 };
+enum class PayoutKind : std::int16_t { Refund = 1, Owner = 2 };
+
+// As the method column says, for ever.
+inline constexpr std::string_view kMethodCashu = "cashu";
+inline constexpr std::string_view kMethodLightning = "lightning";
+
+template <class Enum>
+constexpr std::int64_t stored(Enum value) {
+    return static_cast<std::int64_t>(value);
+}
+
+}  // namespace nutgate
