@@ -116,6 +116,9 @@ bool equal_in_constant_time(BytesView a, BytesView b) {
     return difference == std::byte{0};
 }
 
-void wipe(std::span<std::byte> bytes) { ::explicit_bzero(bytes.data(), bytes.size()); }
+void wipe(std::span<std::byte> bytes) {
+    // An empty span may have no address, which explicit_bzero() must not be given.
+    if (!bytes.empty()) ::explicit_bzero(bytes.data(), bytes.size());
+}
 
 }  // namespace nutgate
