@@ -68,8 +68,8 @@ class Mint {
 public:
     struct Options {
         std::string name = "Nutgate mint";
-        std::string description;
-        std::string url;  // As outside wallets know it: "http://127.0.0.1:8402/mint".
+        std::string description = "";
+        std::string url = "";  // As outside wallets know it: "http://127.0.0.1:8402/mint".
         std::uint64_t input_fee_ppk = 0;
         std::vector<Unit> units{Unit::Sat};
         int key_count = 32;  // Powers of two from 1; at most 62.
