@@ -114,12 +114,11 @@ void undo(Tx& tx, Side side, AccountNumber account, Msat amount) {
     VERIFY(undone == 1);
 }
 
-void insert_transfer(Tx& tx, const std::optional<TransferId>& id, AccountNumber debit,
-                     AccountNumber credit, Msat amount, Time at, std::string_view reason) {
+void insert(Tx& tx, const TransferRow& row) {
     tx.execute(
         "INSERT INTO transfer (number, id, debit, credit, amount, at, reason) VALUES ("
         "(SELECT COALESCE(MAX(number), 0) + 1 FROM transfer), $1, $2, $3, $4, $5, $6)",
-        id, debit, credit, amount, at, reason);
+        row.id, row.debit, row.credit, row.amount, row.at, row.reason);
 }
 
 Balance Ledger::balance(Reader& reader, const Account& account) const {

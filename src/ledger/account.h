@@ -25,7 +25,14 @@ void undo(store::Tx& tx, Side side, AccountNumber account, Msat amount);
 
 std::optional<AccountNumber> find_account(store::Reader& reader, const Account& account);
 
-void insert_transfer(store::Tx& tx, const std::optional<TransferId>& id, AccountNumber debit,
-                     AccountNumber credit, Msat amount, Time at, std::string_view reason);
+struct TransferRow {
+    std::optional<TransferId> id;  // None: a hold makes it happen once.
+    AccountNumber debit;
+    AccountNumber credit;
+    Msat amount;
+    Time at;
+    std::string_view reason;
+};
+void insert(store::Tx& tx, const TransferRow& row);
 
 }  // namespace nutgate

@@ -132,7 +132,12 @@ Result<Charge, LedgerError> Ledger::post(Tx& tx, const HoldId& id, const Account
                raw(HoldState::Posted), *credited, cost, charged);
     // Nothing charged is nothing to tell in a history.
     if (charged > Msat{}) {
-        insert_transfer(tx, std::nullopt, hold->payer, *credited, charged, clock_.now(), "charge");
+        insert(tx, {.id = std::nullopt,
+                    .debit = hold->payer,
+                    .credit = *credited,
+                    .amount = charged,
+                    .at = clock_.now(),
+                    .reason = "charge"});
     }
     return Charge{.applied = Applied::Now, .charged = charged};
 }

@@ -52,7 +52,12 @@ Result<Applied, LedgerError> Ledger::transfer(store::Tx& tx, const Transfer& t) 
         return Applied::Before;
     }
     TRY(const auto sides, apply_both(tx, t));
-    insert_transfer(tx, t.id, sides.debit, sides.credit, t.amount, clock_.now(), t.reason);
+    insert(tx, {.id = t.id,
+                .debit = sides.debit,
+                .credit = sides.credit,
+                .amount = t.amount,
+                .at = clock_.now(),
+                .reason = t.reason});
     return Applied::Now;
 }
 

@@ -14,7 +14,7 @@
 #include "nutgate/base/clock.h"
 #include "nutgate/store/store.h"
 
-namespace SQLite {
+namespace SQLite {  // NOLINT(readability-identifier-naming): SQLiteCpp named it.
 class Database;
 }
 

@@ -50,19 +50,20 @@ Writer::~Writer() {
 }
 
 void Writer::submit(std::function<bool(Tx&)> body, Database::Done done) {
-    {
-        const Lock lock{mutex_};
-        VERIFY(!stopping_);
-        if (queue_.size() < options_.queue_max) {
-            queue_.push_back({std::move(body), std::move(done), std::nullopt});
-            body = nullptr;
-        }
+    Job job{std::move(body), std::move(done), std::nullopt};
+    if (enqueue(job)) {
+        changed_.notify_one();
+    } else {
+        job.done(StoreFailure{"too many transactions are waiting"});
     }
-    if (body) {
-        done(StoreFailure{"too many transactions are waiting"});
-        return;
-    }
-    changed_.notify_one();
+}
+
+bool Writer::enqueue(Job& job) {
+    const Lock lock{mutex_};
+    VERIFY(!stopping_);
+    if (queue_.size() >= options_.queue_max) return false;
+    queue_.push_back(std::move(job));
+    return true;
 }
 
 void Writer::run() {

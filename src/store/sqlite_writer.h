@@ -38,6 +38,8 @@ private:
     };
     enum class Ran { Finished, TransactionLost };
 
+    // False, and the job is still the caller's, if too many wait.
+    bool enqueue(Job& job);
     void run();
     std::vector<Job> next_group();
     void run_group(std::vector<Job>& group);
