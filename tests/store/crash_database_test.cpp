@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <optional>
+#include <semaphore>
+#include <utility>
+
 #include "nutgate/store/open.h"
 
 using namespace nutgate;
@@ -54,4 +58,35 @@ TEST_CASE("crash database: it stops at each statement and on both sides of each 
     }
     CHECK_EQ(n, 9);
     CHECK_EQ(committed, 1);  // Done, and nobody was told.
+}
+
+TEST_CASE("crash database: what was submitted dies like the rest, and is answered") {
+    for (std::int64_t n = 1;; ++n) {
+        const auto real = store::open("sqlite::memory:").value();
+        CrashDatabase crash{*real};
+        crash.crash_at(n);
+        std::binary_semaphore answered{0};
+        std::optional<store::StoreFailure> failure;
+        crash.submit(
+            [](store::Tx& tx) {
+                tx.execute("CREATE TABLE t (a BIGINT)");
+                return true;
+            },
+            [&](std::optional<store::StoreFailure> f) {
+                failure = std::move(f);
+                answered.release();
+            });
+        answered.acquire();
+        CHECK_EQ(failure.has_value(), crash.crashed());
+        const bool there = real->read([](store::Reader& r) -> Outcome {
+                                   r.query("SELECT a FROM t");
+                                   return true;
+                               })
+                               .has_value();
+        CHECK_EQ(there, n >= 3);
+        if (!crash.crashed()) {
+            CHECK_EQ(n, 4);
+            break;
+        }
+    }
 }

@@ -2,9 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
+#include <csignal>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
@@ -107,6 +110,66 @@ TEST_CASE("sqlite: a disk that stays full fails everybody, and mends when there 
     }));
     CHECK(database->transact(insert));
     CHECK_EQ(rows(*database, "big"), inserted + 1);
+}
+
+TEST_CASE("sqlite: if the commit fails, nobody's work was done and everybody is told") {
+    const TempDir folder;
+    const auto database = open(folder);
+    create_counter(*database);
+    CHECK(database->transact([](Tx& tx) -> Outcome {
+        tx.execute(
+            "CREATE TABLE child (name TEXT REFERENCES counter (name) DEFERRABLE INITIALLY "
+            "DEFERRED)");
+        return 0;
+    }));
+    std::vector<std::unique_ptr<Submitted>> all;
+    {
+        Blocker blocker{*database};
+        for (int i = 0; i < 5; ++i) {
+            all.push_back(std::make_unique<Submitted>());
+            all.back()->submit(*database, [i](Tx& tx) {
+                increment(tx);
+                if (i == 2) tx.execute("INSERT INTO child VALUES ('nobody')");
+                return true;
+            });
+        }
+    }
+    for (auto& one : all) {
+        one->answered.wait();
+        CHECK(one->failure.has_value());
+        CHECK_EQ(one->answers, 1);
+    }
+    CHECK_EQ(counter(*database), 0);
+    CHECK(database->transact([](Tx& tx) -> Outcome { return increment(tx); }));
+    CHECK_EQ(counter(*database), 1);
+}
+
+TEST_CASE("sqlite: a file that cannot grow fails the commit, and nothing of it is there later") {
+    const TempDir folder;
+    // In a child, since the limit is the process's.
+    const pid_t child = ::fork();
+    REQUIRE_GE(child, 0);
+    if (child == 0) {
+        std::signal(SIGXFSZ, SIG_IGN);
+        const auto database = open(folder);
+        create_counter(*database);
+        struct rlimit limit {};
+        ::getrlimit(RLIMIT_FSIZE, &limit);
+        const auto before = limit.rlim_cur;
+        limit.rlim_cur = std::filesystem::file_size(folder.file("nutgate.db-wal"));
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        const auto add_one = [](Tx& tx) -> Outcome { return increment(tx); };
+        const bool refused = !database->transact(add_one) && !database->transact(add_one);
+        const bool nothing_done = counter(*database) == 0;
+        limit.rlim_cur = before;
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        const bool mended = database->transact(add_one).has_value() && counter(*database) == 1;
+        ::_exit((refused ? 0 : 1) + (nothing_done ? 0 : 2) + (mended ? 0 : 4));
+    }
+    int status = -1;
+    CHECK_EQ(::waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    CHECK_EQ(counter(*open(folder)), 1);
 }
 
 TEST_CASE("sqlite: while another holds the lock, a write fails in bounded time, then works again") {
