@@ -1,6 +1,6 @@
 // A mint as the wallet sees it: something that answers requests of the protocol. Remote over HTTP,
-// or the one in this process without HTTP. The wallet's requests are bytes, written down before they
-// are sent and sent again unchanged (NUT-19), so bytes are what this interface carries.
+// or the one in this process without HTTP. The wallet's requests are bytes, written down before
+// they are sent and sent again unchanged (NUT-19), so bytes are what this interface carries.
 #pragma once
 
 #include <cstdint>

@@ -39,20 +39,20 @@ struct WalletError {
     enum class Code {
         TokenMalformed,
         TokenZeroValue,
-        TokenSpent,         // The mint says that some of its proofs are spent, and not by us.
-        TokenPending,       // Some of them are part of an operation elsewhere. Try again.
-        MintForeign,        // Not one of our mints.
+        TokenSpent,    // The mint says that some of its proofs are spent, and not by us.
+        TokenPending,  // Some of them are part of an operation elsewhere. Try again.
+        MintForeign,   // Not one of our mints.
         UnitForeign,
         KeysetUnknown,
-        ProofInvalid,       // A DLEQ that does not verify, or the mint refused the signature.
-        LockedToOther,      // Spending conditions that we can't meet.
+        ProofInvalid,   // A DLEQ that does not verify, or the mint refused the signature.
+        LockedToOther,  // Spending conditions that we can't meet.
         FeeExceedsAmount,
         InsufficientFunds,  // Our wallet has not enough at that mint.
         AmountOverflow,
-        MintRefused,        // It said a definite no; `detail` has its words.
-        MintUnreachable,    // Nothing was begun.
-        MintRateLimited,    // Nothing was begun.
-        InProgress,         // Begun and not finished: recover() will finish it. Ask again.
+        MintRefused,      // It said a definite no; `detail` has its words.
+        MintUnreachable,  // Nothing was begun.
+        MintRateLimited,  // Nothing was begun.
+        InProgress,       // Begun and not finished: recover() will finish it. Ask again.
         StoreUnavailable,
     };
 
@@ -119,8 +119,8 @@ public:
     virtual Result<void, SettlerRefusal> lost(store::Tx&, const Lost&) = 0;
 };
 
-enum class OperationKind { Receive = 1, Send = 2, Issue = 3 };                      // Stored.
-enum class OperationState { Submitted = 1, Done = 2, Failed = 3, Blocked = 4 };     // Stored.
+enum class OperationKind { Receive = 1, Send = 2, Issue = 3 };                   // Stored.
+enum class OperationState { Submitted = 1, Done = 2, Failed = 3, Blocked = 4 };  // Stored.
 
 struct OperationView {
     OperationId id;
@@ -149,10 +149,10 @@ struct MintBalance {
 
 // A mint of ours and how to reach it.
 struct WalletMint {
-    MintUrl url;                        // In the books and in operations.
-    std::vector<MintUrl> also_known_as; // What tokens may call it: its public URLs.
-    std::string token_url;              // What the tokens that we write call it.
-    MintClient* client = nullptr;       // Never null; owned by main.
+    MintUrl url;                         // In the books and in operations.
+    std::vector<MintUrl> also_known_as;  // What tokens may call it: its public URLs.
+    std::string token_url;               // What the tokens that we write call it.
+    MintClient* client = nullptr;        // Never null; owned by main.
 };
 
 // Thread-safe: two operations never share a proof, because reserving one is a conditional UPDATE.
@@ -178,7 +178,7 @@ public:
     template <class T>
     using Owned = std::unique_ptr<T, Dispose<T>>;
 
-    // What a token is before anything was asked of its mint.
+    // What a token is before anything was asked of its mint. Its mint is named as in the books.
     Result<Token, WalletError> read_token(std::string_view text) const;
 
     // Receive: swap the token's proofs for our own, so that nobody else can spend them.
@@ -193,8 +193,8 @@ public:
     // Send: `amount` out of the wallet as a token, from `mint` or, where that has too little, the
     // primary, or any. InsufficientFunds names what there is; TokenPending means that it would
     // suffice once operations under way have ended. Proofs that fit exactly need no mint.
-    Result<Owned<PreparedSend>, WalletError> prepare_send(
-        nutgate::Msat amount, const std::optional<MintUrl>& mint);
+    Result<Owned<PreparedSend>, WalletError> prepare_send(nutgate::Msat amount,
+                                                          const std::optional<MintUrl>& mint);
     // The token's face value: `amount` in whole units of the mint, rounded down.
     nutgate::Msat worth(const PreparedSend&) const;
     // Fails with TokenPending if another operation took one of its proofs first: prepare again. A
@@ -232,8 +232,9 @@ public:
     std::vector<MintUrl> mints() const;
     const std::string& token_url(const MintUrl& mint) const;
 
+    struct Impl;  // Opaque.
+
 private:
-    struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 

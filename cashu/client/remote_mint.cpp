@@ -1,0 +1,57 @@
+#include "nutgate/base/log.h"
+#include "nutgate/cashu/mint_client.h"
+#include "nutgate/http/client.h"
+#include "nutgate/store/store.h"
+
+namespace nutgate::cashu {
+namespace {
+
+// A swap takes milliseconds; issuing may wait for the mint's Lightning node to be asked.
+constexpr Milliseconds kTimeout{20'000};
+constexpr std::size_t kAnswerBytesMax = 8 * 1024 * 1024;
+
+class RemoteMint final : public MintClient {
+public:
+    RemoteMint(MintUrl url, http::Client& client) : url_{std::move(url)}, client_{client} {}
+
+    Result<MintAnswer, MintFailure> call(MintMethod method, std::string_view path,
+                                         std::string_view body) override {
+        VERIFY(store::open_on_this_thread() == 0);
+        http::ClientRequest request;
+        request.method = method == MintMethod::Get ? http::Method::Get : http::Method::Post;
+        request.url = url_.text() + std::string{path};  // Below a base path, if it has one.
+        request.headers = {{"accept", "application/json"}};
+        request.body = std::string{body};
+        request.timeout = kTimeout;
+        request.response_bytes_max = kAnswerBytesMax;
+        auto response = client_.call(request);
+        if (!response) return fail(failure_of(response.error()));
+        return MintAnswer{.status = response->status, .body = std::move(response->body)};
+    }
+
+private:
+    MintFailure failure_of(const http::ClientError& error) const {
+        log::warn("mint_call_failed", {{"mint", url_.text()}, {"why", error.detail}});
+        switch (error.kind) {
+            case http::ClientError::Kind::Invalid:
+            case http::ClientError::Kind::NotSent:
+                return MintFailure::NotSent;
+            case http::ClientError::Kind::Ambiguous:
+            case http::ClientError::Kind::TooLarge:
+                return MintFailure::Ambiguous;
+        }
+        VERIFY(false);
+        return MintFailure::Ambiguous;
+    }
+
+    const MintUrl url_;
+    http::Client& client_;
+};
+
+}  // namespace
+
+std::unique_ptr<MintClient> make_remote_mint(MintUrl url, http::Client& client) {
+    return std::make_unique<RemoteMint>(std::move(url), client);
+}
+
+}  // namespace nutgate::cashu

@@ -1,0 +1,72 @@
+#include "wallet/classify.h"
+
+#include "nutgate/cashu/wire.h"
+
+namespace nutgate::cashu::wallet {
+namespace {
+
+// The codes by which a mint that saw these bytes once says that it will never act on them. Not
+// among them: 11001, 11003, 11004, 11008, 20002 and 20006, which a mint that has already served us
+// gives as well; and whatever we do not know.
+bool is_definite(int code) {
+    return code == 10001 || (code >= 11005 && code <= 11007) || (code >= 11009 && code <= 11015) ||
+           (code >= 12001 && code <= 12003) || code == 20001 || (code >= 20007 && code <= 20009);
+}
+
+bool is_in_flight(int code) { return code == 11002 || code == 20005; }
+
+constexpr std::size_t kDetailBytesMax = 300;
+
+}  // namespace
+
+AnswerFacts facts_of(const Result<MintAnswer, MintFailure>& answer) {
+    AnswerFacts facts;
+    if (!answer) {
+        facts.failure = answer.error();
+        facts.detail = answer.error() == MintFailure::NotSent ? "the mint can't be reached"
+                                                              : "the mint's answer was lost";
+        return facts;
+    }
+    facts.status = answer->status;
+    if (answer->status == 200) return facts;
+    auto body = wire::parse_error(answer->body);
+    facts.code = body.code;
+    facts.detail = std::to_string(answer->status);
+    if (body.code) facts.detail += " (" + std::to_string(*body.code) + ")";
+    facts.detail += " " + body.detail.substr(0, kDetailBytesMax);
+    return facts;
+}
+
+Verdict classify(const AnswerFacts& facts, Transmission transmission) {
+    if (facts.failure) {
+        return *facts.failure == MintFailure::NotSent ? Verdict::NotSent : Verdict::Unknown;
+    }
+    if (facts.status == 200) return Verdict::Success;
+    if (facts.status == 429) return Verdict::Busy;
+    // A proxy's or a server's own failure, whatever its body says, tells nothing about the mint.
+    if (facts.status < 400 || facts.status >= 500 || !facts.code) return Verdict::Unknown;
+    if (is_in_flight(*facts.code)) return Verdict::InFlight;
+    if (is_definite(*facts.code) && transmission == Transmission::First) return Verdict::Refused;
+    return Verdict::Unknown;
+}
+
+WalletError refusal(const AnswerFacts& facts) {
+    using Code = WalletError::Code;
+    Code code = Code::MintRefused;
+    switch (facts.code.value_or(0)) {
+        case 10001:
+            code = Code::ProofInvalid;
+            break;
+        case 12001:
+        case 12002:
+        case 12003:
+            code = Code::KeysetUnknown;
+            break;
+        case kQuoteSignatureInvalid:
+            code = Code::LockedToOther;
+            break;  // cdk, of a NUT-11 witness.
+    }
+    return {code, facts.detail};
+}
+
+}  // namespace nutgate::cashu::wallet

@@ -1,0 +1,385 @@
+// One run of an operation: ask, and if the answer proves nothing, resolve: replay the same bytes,
+// then NUT-07, then NUT-09, in that order (cashu.md C.5). A check that says "spent" is final, so a
+// restore that comes after it sees everything there is; the other way round it would not.
+#include <algorithm>
+
+#include "nutgate/base/log.h"
+#include "nutgate/cashu/quote_signature.h"
+#include "nutgate/cashu/wire.h"
+#include "wallet/classify.h"
+#include "wallet/finish.h"
+#include "wallet/impl.h"
+#include "wallet/issue.h"
+#include "wallet/selection.h"
+
+namespace nutgate::cashu::wallet {
+namespace {
+
+using Code = WalletError::Code;
+
+constexpr Seconds kBackOffFirst{1};
+constexpr Seconds kBackOffMax{600};
+// How long a mint may sit on unspent inputs before an operator's eyes are asked for.
+constexpr Seconds kPatience{3600};
+// Between the two looks at spent inputs that make a loss certain, where bytes of ours may have been
+// on their way before.
+constexpr Seconds kTakenPause{2};
+constexpr int kTransmissionsPerRun =
+    3;  // Sent; once more after a lost answer; once after a new plan.
+
+Time next_attempt(Time now, int attempts) {
+    const auto doubled = kBackOffFirst * (std::int64_t{1} << std::min(attempts, 10));
+    return now + std::min(doubled, kBackOffMax);
+}
+
+bool is_keyset_refusal(const AnswerFacts& facts) {
+    return facts.code && *facts.code >= 12001 && *facts.code <= 12003;
+}
+
+class Run {
+public:
+    Run(Wallet::Impl& wallet, Operation operation, const WalletMint& mint)
+        : wallet_{wallet}, operation_{std::move(operation)}, mint_{mint} {}
+
+    Result<Outcome, WalletError> go();
+
+private:
+    // Empty: ask once more.
+    using Step = std::optional<Outcome>;
+
+    Result<Step, WalletError> transmit();
+    Result<Step, WalletError> judge(const Result<MintAnswer, MintFailure>& answer,
+                                    Transmission transmission);
+    Result<Step, WalletError> resolve(const AnswerFacts& facts, Transmission transmission);
+    Result<Step, WalletError> resolve_swap(const AnswerFacts& facts, Transmission transmission);
+    Result<Step, WalletError> resolve_issue(const AnswerFacts& facts);
+    Result<Step, WalletError> restore(const std::set<ByteArray<33>>& spent,
+                                      Transmission transmission);
+    Result<Step, WalletError> taken(const std::set<ByteArray<33>>& spent,
+                                    Transmission transmission);
+    Result<Step, WalletError> sign_as_before(const AnswerFacts& facts);
+    Result<Step, WalletError> new_plan(const AnswerFacts& facts);
+    Result<Step, WalletError> wait(Outcome outcome, std::string_view why);
+    Result<Step, WalletError> block(std::string_view why);
+    Result<MintAnswer, MintFailure> post(std::string_view path, std::string_view body) {
+        return mint_.client->call(MintMethod::Post, path, body);
+    }
+
+    Wallet::Impl& wallet_;
+    Operation operation_;
+    const WalletMint& mint_;
+    bool answer_lost_ = false;
+    bool signed_as_before_ = false;
+    bool planned_anew_ = false;
+};
+
+Result<Outcome, WalletError> Run::go() {
+    if (operation_.path.empty()) return finish_exact(wallet_, operation_, mint_);
+    for (int i = 0; i < kTransmissionsPerRun; ++i) {
+        TRY(const auto step, transmit());
+        if (step) return *step;
+    }
+    return Outcome::Waiting;
+}
+
+Result<Run::Step, WalletError> Run::transmit() {
+    const auto body = wallet_.open(operation_.request, operation_.id, Sealed::Request);
+    TRY(const auto count, wallet_.database.transact([&](store::Tx& tx) -> Result<int, WalletError> {
+        return note_transmission(tx, operation_.id);
+    }));
+    return judge(post(operation_.path, body),
+                 count == 1 ? Transmission::First : Transmission::Repeated);
+}
+
+Result<Run::Step, WalletError> Run::judge(const Result<MintAnswer, MintFailure>& answer,
+                                          Transmission transmission) {
+    const auto facts = facts_of(answer);
+    switch (classify(facts, transmission)) {
+        case Verdict::Success: {
+            const auto signatures = wire::parse_signatures(answer->body);
+            const auto outputs = operation_.outputs_of(operation_.version);
+            if (signatures) {
+                TRY(const auto made, make_proofs(wallet_, mint_, outputs, *signatures));
+                if (made) {
+                    TRY(const auto outcome, finish(wallet_, operation_, mint_, *made));
+                    return Step{outcome};
+                }
+            }
+            wallet_.alarms.add();
+            log::error("wallet_answer_wrong",
+                       {{"mint", mint_.url.text()}, {"operation", operation_.id.hex()}});
+            return resolve(facts, Transmission::Repeated);
+        }
+        case Verdict::NotSent:
+            TRY_VOID(wallet_.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
+                take_back_transmission(tx, operation_.id);
+                return {};
+            }));
+            return wait(Outcome::MintAway, facts.detail);
+        case Verdict::Busy:
+            return wait(Outcome::MintAway, facts.detail);
+        case Verdict::Refused: {
+            if (operation_.kind == OperationKind::Issue && !signed_as_before_ &&
+                facts.code == kQuoteSignatureInvalid) {
+                return sign_as_before(facts);
+            }
+            if (is_keyset_refusal(facts)) wallet_.keysets.expire(mint_.url);
+            TRY(const auto outcome, finish_refused(wallet_, operation_, mint_, refusal(facts), {}));
+            return Step{outcome};
+        }
+        case Verdict::Unknown:
+            // A lost answer is most often mended by asking again at once.
+            if (facts.failure && !answer_lost_) {
+                answer_lost_ = true;
+                return Step{};
+            }
+            return resolve(facts, transmission);
+        case Verdict::InFlight:
+            return resolve(facts, transmission);
+    }
+    VERIFY(false);
+    return Step{};
+}
+
+Result<Run::Step, WalletError> Run::resolve(const AnswerFacts& facts, Transmission transmission) {
+    if (facts.failure) return wait(Outcome::MintAway, facts.detail);
+    if (operation_.kind == OperationKind::Issue) return resolve_issue(facts);
+    return resolve_swap(facts, transmission);
+}
+
+Result<Run::Step, WalletError> Run::resolve_swap(const AnswerFacts& facts,
+                                                 Transmission transmission) {
+    std::vector<crypto::Point> ys;
+    for (const auto& input : operation_.inputs) {
+        const auto y = crypto::Point::from_bytes(input.y);
+        VERIFY(y.has_value());
+        ys.push_back(*y);
+    }
+    const auto answer = post("/v1/checkstate", wire::write_check_state_request(ys));
+    if (!answer) return wait(Outcome::MintAway, facts_of(answer).detail);
+    if (answer->status != 200) return wait(Outcome::Waiting, facts_of(answer).detail);
+    const auto states = wire::parse_check_state_response(answer->body);
+    if (!states) return wait(Outcome::Waiting, "the mint's answer to checkstate can't be read");
+
+    // By the point, not by its place in the answer; what is not told counts as pending.
+    std::map<ByteArray<33>, wire::ProofState> told;
+    for (const auto& state : *states) told.insert_or_assign(state.Y.compressed(), state.state);
+    std::set<ByteArray<33>> spent;
+    for (const auto& y : ys) {
+        const auto state = told.find(y.compressed());
+        if (state == told.end() || state->second == wire::ProofState::Pending) {
+            return wait(Outcome::Waiting, "its inputs are pending at the mint");
+        }
+        if (state->second == wire::ProofState::Spent) spent.insert(y.compressed());
+    }
+    if (!spent.empty()) return restore(spent, transmission);
+    if (is_keyset_refusal(facts)) return new_plan(facts);
+    // Unspent is a snapshot: a request may still be under way, so nothing is released.
+    const bool long_ago = wallet_.clock.now() - operation_.created_at > kPatience;
+    if (long_ago) return block("the mint does not act on it: " + facts.detail);
+    return wait(Outcome::Waiting, "not done yet: " + facts.detail);
+}
+
+Result<Run::Step, WalletError> Run::resolve_issue(const AnswerFacts& facts) {
+    if (facts.code == kQuoteSignatureInvalid && !signed_as_before_) return sign_as_before(facts);
+    TRY(const auto state, ask_quote(wallet_, mint_, operation_.reference));
+    if (!state) return wait(Outcome::Waiting, "the mint does not tell its quote's state");
+    if (state->issued) return restore({}, Transmission::Repeated);
+    if (is_keyset_refusal(facts)) return new_plan(facts);
+    if (wallet_.clock.now() - operation_.created_at > kPatience) {
+        return block("the mint does not issue: " + facts.detail);
+    }
+    return wait(Outcome::Waiting, "not issued yet: " + facts.detail);
+}
+
+Result<Run::Step, WalletError> Run::restore(const std::set<ByteArray<33>>& spent,
+                                            Transmission transmission) {
+    std::vector<BlindedMessage> messages;
+    for (const auto& output : operation_.outputs) messages.push_back(output.message);
+    const auto answer = post("/v1/restore", wire::write_restore_request(messages));
+    if (!answer) return wait(Outcome::MintAway, facts_of(answer).detail);
+    if (answer->status != 200) return wait(Outcome::Waiting, facts_of(answer).detail);
+    const auto restored = wire::parse_restore_response(answer->body);
+    if (!restored) return wait(Outcome::Waiting, "the mint's answer to restore can't be read");
+
+    std::map<ByteArray<33>, BlindSignature> found;
+    for (std::size_t i = 0; i < restored->outputs.size(); ++i) {
+        found.emplace(restored->outputs[i].B_.compressed(), restored->signatures[i]);
+    }
+    bool any = false;
+    for (int version = 1; version <= operation_.version; ++version) {
+        const auto outputs = operation_.outputs_of(version);
+        std::vector<BlindSignature> signatures;
+        for (const auto& output : outputs) {
+            const auto signature = found.find(output.message.B_.compressed());
+            if (signature != found.end()) signatures.push_back(signature->second);
+        }
+        any = any || !signatures.empty();
+        if (signatures.size() != outputs.size()) continue;
+        TRY(const auto made, make_proofs(wallet_, mint_, outputs, signatures));
+        if (!made) break;
+        TRY(const auto outcome, finish(wallet_, operation_, mint_, *made));
+        return Step{outcome};
+    }
+    if (any) {
+        wallet_.alarms.add();
+        return block("the mint gives back only part of what it signed, or other than was asked");
+    }
+    if (operation_.kind == OperationKind::Issue) {
+        wallet_.alarms.add();
+        return block("the mint says that its quote was issued, and not to us");
+    }
+    return taken(spent, transmission);
+}
+
+// Inputs are spent and nothing of ours was signed.
+Result<Run::Step, WalletError> Run::taken(const std::set<ByteArray<33>>& spent,
+                                          Transmission transmission) {
+    // The one and only request was answered with a no: nobody but somebody else can have spent
+    // them. Otherwise a second look, a while later, must agree.
+    if (transmission == Transmission::Repeated) {
+        const auto now = wallet_.clock.now();
+        if (!operation_.taken_at) {
+            TRY_VOID(wallet_.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
+                note_taken(tx, operation_.id, now);
+                return {};
+            }));
+            return wait(Outcome::Waiting, "its inputs are spent, it seems not by us");
+        }
+        if (now - *operation_.taken_at < kTakenPause) {
+            return wait(Outcome::Waiting, "its inputs are spent, it seems not by us");
+        }
+    }
+    TRY(const auto outcome,
+        finish_refused(wallet_, operation_, mint_,
+                       WalletError{Code::TokenSpent, "the mint says that it is spent already"},
+                       spent));
+    return Step{outcome};
+}
+
+// Mints of the generation before know another message only. The outputs are the same, and a quote
+// is issued once, so whichever request is taken gives the same proofs.
+Result<Run::Step, WalletError> Run::sign_as_before(const AnswerFacts& facts) {
+    signed_as_before_ = true;
+    TRY(const auto body,
+        issue_request(wallet_, operation_.reference, operation_.outputs_of(operation_.version),
+                      QuoteMessage::Legacy));
+    if (!body) return block("its quote is not on file: " + facts.detail);
+    operation_.request = wallet_.seal(as_bytes(*body), operation_.id, Sealed::Request);
+    TRY_VOID(wallet_.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
+        replace_request(tx, operation_.id, operation_.request);
+        return {};
+    }));
+    return Step{};
+}
+
+Result<Run::Step, WalletError> Run::new_plan(const AnswerFacts& facts) {
+    if (planned_anew_) return wait(Outcome::Waiting, facts.detail);
+    planned_anew_ = true;
+    auto keysets = wallet_.keysets.of(mint_, Freshness::Now);
+    if (!keysets) return wait(Outcome::Waiting, keysets.error().detail);
+    const auto* keyset = choose_active(*keysets, operation_.unit, wallet_.clock.now());
+    if (keyset == nullptr) return wait(Outcome::Waiting, "the mint has no active keyset");
+    std::vector<std::pair<Amount, Purpose>> amounts;
+    for (const auto& output : operation_.outputs_of(operation_.version)) {
+        const auto parts = split_by(keyset->keys, output.message.amount, kOutputsMax);
+        if (!parts) return wait(Outcome::Waiting, "the mint's new keyset has no such keys");
+        for (const auto part : *parts) amounts.emplace_back(part, output.purpose);
+    }
+    TRY(auto outputs, wallet_.plan(*keyset, amounts));
+    std::string body;
+    if (operation_.kind == OperationKind::Issue) {
+        TRY(auto text, issue_request(wallet_, operation_.reference, outputs, QuoteMessage::V1));
+        if (!text) return block("its quote is not on file: " + facts.detail);
+        body = *std::move(text);
+    } else {
+        auto request = wire::parse_swap_request(
+            wallet_.open(operation_.request, operation_.id, Sealed::Request));
+        VERIFY(request.has_value());
+        request->outputs.clear();
+        for (const auto& output : outputs) request->outputs.push_back(output.message);
+        body = wire::write_swap_request(*request);
+    }
+    const int version = operation_.version + 1;
+    auto sealed = wallet_.seal(as_bytes(body), operation_.id, Sealed::Request);
+    TRY_VOID(wallet_.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
+        replan(tx, operation_.id, version, outputs, sealed);
+        return {};
+    }));
+    for (auto& output : outputs) output.version = version;
+    operation_.outputs.insert(operation_.outputs.end(), outputs.begin(), outputs.end());
+    operation_.version = version;
+    operation_.request = std::move(sealed);
+    return Step{};
+}
+
+Result<Run::Step, WalletError> Run::wait(Outcome outcome, std::string_view why) {
+    TRY_VOID(wallet_.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
+        note_waiting(tx, operation_.id, operation_.state, why);
+        return {};
+    }));
+    return Step{outcome};
+}
+
+Result<Run::Step, WalletError> Run::block(std::string_view why) {
+    TRY(const auto outcome, park(wallet_, operation_, why));
+    return Step{outcome};
+}
+
+}  // namespace
+
+Result<Outcome, WalletError> run_operation(Wallet::Impl& wallet, const OperationId& id) {
+    TRY(auto operation,
+        wallet.database.read(
+            [&](store::Reader& reader) -> Result<std::optional<Operation>, WalletError> {
+                return load(reader, id);
+            }));
+    VERIFY(operation.has_value());
+    if (operation->state == OperationState::Done) return Outcome::Done;
+    if (operation->state == OperationState::Failed) return Outcome::Failed;
+    const auto next = next_attempt(wallet.clock.now(), operation->attempts);
+    TRY_VOID(wallet.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
+        note_run(tx, id, next);
+        return {};
+    }));
+    const auto* mint = wallet.find(operation->mint);
+    if (mint == nullptr) return park(wallet, *operation, "its mint is no longer configured");
+    return Run{wallet, *std::move(operation), *mint}.go();
+}
+
+Result<void, WalletError> standing(Wallet::Impl& wallet, const OperationId& id) {
+    TRY(const auto operation,
+        wallet.database.read(
+            [&](store::Reader& reader) -> Result<std::optional<Operation>, WalletError> {
+                return load(reader, id);
+            }));
+    VERIFY(operation.has_value());
+    switch (operation->state) {
+        case OperationState::Done:
+            return {};
+        case OperationState::Failed:
+            break;
+        case OperationState::Submitted:
+        case OperationState::Blocked:
+            return fail(WalletError{Code::InProgress, operation->last_error});
+    }
+    VERIFY(operation->error_code.has_value());
+    return fail(WalletError{failure_from_stored(*operation->error_code), operation->last_error});
+}
+
+}  // namespace nutgate::cashu::wallet
+
+namespace nutgate::cashu {
+
+Result<void, WalletError> Wallet::execute(const OperationId& id) {
+    // As long as a call may take: who waits gets the other's answer rather than "in progress".
+    constexpr Milliseconds kPatience{30'000};
+    if (impl_->running.enter(id, kPatience)) {
+        const auto outcome = wallet::run_operation(*impl_, id);
+        impl_->running.leave(id);
+        TRY_VOID(outcome);
+    }
+    return wallet::standing(*impl_, id);
+}
+
+}  // namespace nutgate::cashu

@@ -1,0 +1,128 @@
+// What the wallet's files have in common: its parts, and the work on secrets, outputs and sealed
+// columns that every operation needs. Each public function lies in the file of its operation.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "nutgate/cashu/dhke.h"
+#include "nutgate/cashu/wallet.h"
+#include "wallet/keysets.h"
+#include "wallet/operation.h"
+
+namespace nutgate::cashu {
+
+namespace wallet {
+inline constexpr int kInputsMax = 500;  // Of one swap; mints take 500 to 1000.
+inline constexpr std::size_t kOutputsMax = 500;
+inline constexpr int kCandidatesMax = 20'000;  // Proofs looked at for one send.
+
+// Which of an operation's columns is sealed: a text moved to another column does not open.
+enum class Sealed { Request, Token };
+
+// Kept while a PreparedSend lives, so that sends which are prepared side by side choose different
+// proofs. A courtesy: what decides is the conditional UPDATE that reserves.
+class Picks {
+public:
+    // Those of `inputs` that nobody picked, then `choose`s among them and picks what it names.
+    template <class Choose>
+    auto pick(std::vector<Input> inputs, Choose choose) {
+        const std::lock_guard lock{mutex_};
+        std::erase_if(inputs, [this](const Input& input) { return picked_.contains(input.y); });
+        auto chosen = choose(inputs);
+        for (const auto& input : chosen.inputs) picked_.insert(input.y);
+        return chosen;
+    }
+    void release(const std::vector<Input>& inputs);
+
+private:
+    std::mutex mutex_;
+    std::set<ByteArray<33>> picked_;
+};
+
+// Operations that run now, in this process: one run each at a time.
+class Running {
+public:
+    // True if this thread may run it now. False if another thread did, and has ended or takes
+    // longer than `patience`.
+    bool enter(const OperationId& id, Milliseconds patience);
+    void leave(const OperationId& id);
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::set<OperationId> ids_;
+};
+}  // namespace wallet
+
+struct Wallet::PreparedReceive {
+    wallet::Draft draft;
+};
+
+struct Wallet::PreparedSend {
+    wallet::Draft draft;
+    wallet::Picks* picks;
+};
+
+struct Wallet::Impl {
+    Impl(store::Database& database, std::vector<WalletMint> mints, const Secret& seed64,
+         Settler& settler, const Clock& clock, crypto::Random& random, metrics::Registry& metrics);
+
+    const WalletMint* find(const MintUrl& url) const;
+    // Of a token: by its address, or, for the mint in this process, by its keysets.
+    Result<const WalletMint*, WalletError> mint_of(const Token& token);
+
+    Bytes seal(BytesView plain, const OperationId& id, wallet::Sealed what);
+    std::string open(BytesView sealed, const OperationId& id, wallet::Sealed what) const;
+
+    BlindingSecret secret_of(const KeysetId& keyset, std::uint64_t counter) const;
+    // Takes counters in a transaction of its own, then does the curve work.
+    Result<std::vector<wallet::PlannedOutput>, WalletError> plan(
+        const Keyset& keyset, const std::vector<std::pair<Amount, wallet::Purpose>>& amounts);
+    // A proof of ours as a mint (without DLEQ) or a holder takes it.
+    Proof proof_of(const wallet::Input& input) const;
+    std::string token_text(const WalletMint& mint, Unit unit, std::vector<Proof> proofs) const;
+
+    store::Database& database;
+    const std::vector<WalletMint> mints;
+    const SecretDeriver deriver;
+    const Secret sealing_key;
+    Settler& settler;
+    const Clock& clock;
+    crypto::Random& random;
+    wallet::KeysetBook keysets;
+    wallet::Picks picks;
+    wallet::Running running;
+    std::once_flag started;  // The first recover() asks for everything, whatever its back-off.
+
+    metrics::Counter& finished;
+    metrics::Counter& failed;
+    metrics::Counter& blocked;
+    metrics::Counter& alarms;  // A mint that broke its promises, or a seed in use elsewhere.
+    metrics::Gauge& waiting;
+};
+
+namespace wallet {
+
+enum class Outcome {
+    Done,
+    Failed,
+    Waiting,   // Not finished: the mint said nothing definite, or the books said no.
+    MintAway,  // As Waiting, and the mint was not reached at all.
+};
+
+// One run of an unfinished operation, to its end if the mint lets it. The caller has entered it in
+// `running`.
+Result<Outcome, WalletError> run_operation(Wallet::Impl& wallet, const OperationId& id);
+
+// How an operation that nobody runs stands, as execute() says it.
+Result<void, WalletError> standing(Wallet::Impl& wallet, const OperationId& id);
+
+}  // namespace wallet
+
+}  // namespace nutgate::cashu

@@ -1,0 +1,308 @@
+#include "wallet/issue.h"
+
+#include <algorithm>
+
+#include "nutgate/base/log.h"
+#include "nutgate/cashu/wire.h"
+#include "nutgate/lightning/invoice.h"
+#include "wallet/classify.h"
+#include "wallet/selection.h"
+
+namespace nutgate::cashu {
+namespace {
+
+using Code = WalletError::Code;
+using wallet::QuoteState;
+
+// A mint may see a payment late, and issues a paid quote whenever it is asked to: who paid on the
+// last second, or a day after, is not forgotten.
+constexpr Seconds kWatchPastExpiry{24 * 3600};
+
+struct Quote {
+    std::uint32_t lock_index = 0;
+    MintUrl mint;
+    Unit unit;
+    nutgate::Msat amount;
+    QuoteState state;
+    std::string id;
+    Time watch_until;
+};
+
+std::optional<Quote> find_quote(store::Reader& reader, const PaymentHash& payment) {
+    const auto row = reader.query_one(
+        "SELECT lock_index, mint, unit, amount, state, quote, watch_until FROM wallet_quote WHERE "
+        "payment_hash = $1",
+        payment);
+    if (!row) return std::nullopt;
+    const auto mint = MintUrl::parse(row->text(1));
+    const auto unit = parse_unit(row->text(2));
+    VERIFY(mint && unit);
+    return Quote{.lock_index = static_cast<std::uint32_t>(row->integer(0)),
+                 .mint = *mint,
+                 .unit = *unit,
+                 .amount = row->msat(3),
+                 .state = static_cast<QuoteState>(row->integer(4)),
+                 .id = row->text(5),
+                 .watch_until = row->time(6)};
+}
+
+Result<std::optional<Quote>, WalletError> read_quote(Wallet::Impl& impl,
+                                                     const PaymentHash& payment) {
+    return impl.database.read(
+        [&](store::Reader& reader) -> Result<std::optional<Quote>, WalletError> {
+            return find_quote(reader, payment);
+        });
+}
+
+// What may stand in a path as it is. A mint that calls its quotes otherwise is not asked.
+bool is_path_segment(std::string_view id) {
+    return !id.empty() && id.size() <= QuoteId::kSizeMax && id != "." && id != ".." &&
+           std::all_of(id.begin(), id.end(), [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '-' || c == '_' || c == '.' || c == '~';
+           });
+}
+
+WalletError error_of(const Result<MintAnswer, MintFailure>& answer, const WalletMint& mint) {
+    const auto facts = wallet::facts_of(answer);
+    if (facts.failure) return {Code::MintUnreachable, mint.url.text() + ": " + facts.detail};
+    if (facts.status == 429) return {Code::MintRateLimited, mint.url.text() + ": " + facts.detail};
+    if (facts.status >= 500) return {Code::MintUnreachable, mint.url.text() + ": " + facts.detail};
+    return {Code::MintRefused, mint.url.text() + ": " + facts.detail};
+}
+
+Result<wire::MintQuote, WalletError> get_quote(const WalletMint& mint, const std::string& id) {
+    const auto answer = mint.client->call(MintMethod::Get, "/v1/mint/quote/bolt11/" + id, "");
+    if (!answer || answer->status != 200) return fail(error_of(answer, mint));
+    auto quote = wire::parse_mint_quote(answer->body);
+    if (!quote || quote->quote != id) {
+        return fail(
+            WalletError{Code::MintUnreachable, mint.url.text() + ": its quote can't be read"});
+    }
+    return *std::move(quote);
+}
+
+Unit unit_for(nutgate::Msat amount) {
+    return to_msat(to_amount_floor(amount, Unit::Sat), Unit::Sat) == amount ? Unit::Sat
+                                                                            : Unit::Msat;
+}
+
+Result<wire::MintQuote, WalletError> post_quote(const WalletMint& mint,
+                                                wire::MintQuoteRequest request) {
+    auto answer = mint.client->call(MintMethod::Post, "/v1/mint/quote/bolt11",
+                                    wire::write_mint_quote_request(request));
+    // Not every mint writes descriptions into its invoices; nothing is at stake in asking again.
+    if (answer && answer->status == 400 && request.description) {
+        request.description.reset();
+        answer = mint.client->call(MintMethod::Post, "/v1/mint/quote/bolt11",
+                                   wire::write_mint_quote_request(request));
+    }
+    if (!answer || answer->status != 200) return fail(error_of(answer, mint));
+    auto quote = wire::parse_mint_quote(answer->body);
+    const auto refuse = [&](const char* why) {
+        return fail(WalletError{Code::MintRefused, mint.url.text() + ": " + why});
+    };
+    if (!quote) return refuse("its quote can't be read");
+    if (!is_path_segment(quote->quote)) return refuse("its quote's name can't be asked for");
+    if (quote->amount != 0 && quote->amount != request.amount) {
+        return refuse("its quote is of another amount");
+    }
+    if (quote->pubkey && quote->pubkey != request.pubkey) {
+        return refuse("its quote is locked to another key");
+    }
+    return *std::move(quote);
+}
+
+}  // namespace
+
+Result<Wallet::MintQuote, WalletError> Wallet::request_quote(const MintUrl& url,
+                                                             nutgate::Msat amount,
+                                                             std::string_view memo) {
+    auto& impl = *impl_;
+    const auto* mint = impl.find(url);
+    if (mint == nullptr) return fail(WalletError{Code::MintForeign, url.text() + " is not ours"});
+    const Unit unit = unit_for(amount);
+    if (amount == nutgate::Msat{}) {
+        return fail(WalletError{Code::MintRefused, "an invoice is of more than nothing"});
+    }
+    const auto now = impl.clock.now();
+    TRY(const auto index, impl.database.transact([&](store::Tx& tx)
+                                                     -> Result<std::uint64_t, WalletError> {
+        const auto next = wallet::take_counters(tx, wallet::kQuoteLockCounter, 1);
+        tx.execute(
+            "INSERT INTO wallet_quote (lock_index, mint, unit, amount, state, created_at) VALUES "
+            "($1, $2, $3, $4, 1, $5)",
+            static_cast<std::int64_t>(next), mint->url.text(), to_text(unit), amount, now);
+        return next;
+    }));
+    const auto key = impl.deriver.quote_lock_key(static_cast<std::uint32_t>(index));
+    if (!key) return fail(WalletError{Code::StoreUnavailable, "a counter gives no key"});
+    TRY(const auto quote,
+        post_quote(*mint,
+                   {.amount = to_amount_floor(amount, unit),
+                    .unit = std::string{to_text(unit)},
+                    .description = memo.empty() ? std::nullopt : std::optional{std::string{memo}},
+                    .pubkey = crypto::generator_times(*key)}));
+    const auto invoice = parse_bolt11(quote.request);
+    if (!invoice || invoice->amount != amount) {
+        return fail(WalletError{Code::MintRefused, mint->url.text() + ": its invoice is wrong"});
+    }
+    auto expires_at = invoice->expires_at();
+    if (quote.expiry) expires_at = std::min(expires_at, from_unix_seconds(*quote.expiry));
+    TRY(const bool stored, impl.database.transact([&](store::Tx& tx) -> Result<bool, WalletError> {
+        if (find_quote(tx, invoice->payment_hash)) return false;
+        tx.execute(
+            "UPDATE wallet_quote SET state = 2, quote = $2, bolt11 = $3, payment_hash = $4, "
+            "expires_at = $5, watch_until = $6 WHERE lock_index = $1",
+            static_cast<std::int64_t>(index), quote.quote, quote.request, invoice->payment_hash,
+            expires_at, expires_at + kWatchPastExpiry);
+        return true;
+    }));
+    if (!stored) {
+        return fail(WalletError{Code::MintRefused,
+                                mint->url.text() + ": its invoice was given out before"});
+    }
+    return MintQuote{
+        .id = *QuoteId::parse(quote.quote), .bolt11 = quote.request, .expires_at = expires_at};
+}
+
+namespace {
+
+// The issue operation of a paid quote, written down: a new one, or the one that there is.
+Result<OperationId, WalletError> begin_issue(Wallet::Impl& impl, const WalletMint& mint,
+                                             const Quote& quote, const PaymentHash& payment) {
+    const auto reference = payment.hex();
+    TRY(const auto keysets, impl.keysets.of(mint, wallet::Freshness::Recent));
+    const auto* keyset = wallet::choose_active(keysets, quote.unit, impl.clock.now());
+    if (keyset == nullptr) {
+        return fail(WalletError{Code::KeysetUnknown, "the mint has no active keyset"});
+    }
+    auto parts = wallet::split_by(keyset->keys, to_amount_floor(quote.amount, quote.unit),
+                                  wallet::kOutputsMax);
+    if (!parts) {
+        return fail(WalletError{Code::AmountOverflow, "the mint has no keys for such an amount"});
+    }
+    std::vector<std::pair<Amount, wallet::Purpose>> amounts;
+    for (auto part = parts->rbegin(); part != parts->rend(); ++part) {
+        amounts.emplace_back(*part, wallet::Purpose::Keep);
+    }
+    TRY(auto outputs, impl.plan(*keyset, amounts));
+    TRY(const auto body, wallet::issue_request(impl, reference, outputs, QuoteMessage::V1));
+    VERIFY(body.has_value());
+    const auto id = impl.random.id<OperationId>();
+    const wallet::Draft draft{.id = id,
+                              .kind = OperationKind::Issue,
+                              .mint = mint.url,
+                              .unit = quote.unit,
+                              .amount = quote.amount,
+                              .fee = {},
+                              .path = "/v1/mint/bolt11",
+                              .request = impl.seal(as_bytes(*body), id, wallet::Sealed::Request),
+                              .token = {},
+                              .inputs = {},
+                              .outputs = std::move(outputs)};
+    const auto now = impl.clock.now();
+    return impl.database.transact([&](store::Tx& tx) -> Result<OperationId, WalletError> {
+        if (const auto running = wallet::find_joinable(tx, OperationKind::Issue, reference)) {
+            return *running;
+        }
+        wallet::insert(tx, draft, reference, now);
+        return draft.id;
+    });
+}
+
+Payment settled(nutgate::Msat amount) {
+    return {.state = PaymentState::Settled, .amount = amount, .fee = {}, .preimage = std::nullopt};
+}
+
+}  // namespace
+
+Result<Payment, WalletError> Wallet::settle_quote(const PaymentHash& payment) {
+    auto& impl = *impl_;
+    TRY(const auto quote, read_quote(impl, payment));
+    if (!quote) return fail(WalletError{Code::MintRefused, "no quote of ours has this invoice"});
+    if (quote->state == QuoteState::Issued) return settled(quote->amount);
+    const auto* mint = impl.find(quote->mint);
+    if (mint == nullptr) {
+        return fail(WalletError{Code::MintUnreachable, "its mint is no longer configured"});
+    }
+    const auto reference = payment.hex();
+    // Twice: an issue that the mint refused for its keyset is planned anew on what it has now.
+    for (int i = 0; i < 2; ++i) {
+        TRY(auto id,
+            impl.database.read(
+                [&](store::Reader& reader) -> Result<std::optional<OperationId>, WalletError> {
+                    return wallet::find_joinable(reader, OperationKind::Issue, reference);
+                }));
+        if (!id) {
+            TRY(const auto asked, get_quote(*mint, quote->id));
+            const bool paid = asked.amount_issued > 0 ||
+                              asked.amount_paid >= to_amount_floor(quote->amount, quote->unit);
+            if (!paid) {
+                const bool given_up = impl.clock.now() > quote->watch_until;
+                return Payment{.state = given_up ? PaymentState::Failed : PaymentState::Pending,
+                               .amount = {},
+                               .fee = {},
+                               .preimage = std::nullopt};
+            }
+            TRY(id, begin_issue(impl, *mint, *quote, payment));
+        }
+        const auto ended = execute(*id);
+        if (ended) return settled(quote->amount);
+        if (ended.error().code == Code::StoreUnavailable) return fail(ended.error());
+        if (ended.error().code == Code::InProgress) break;
+        log::warn("wallet_issue_refused",
+                  {{"mint", mint->url.text()}, {"why", ended.error().detail}});
+    }
+    return Payment{};
+}
+
+std::vector<PaymentHash> Wallet::open_quotes(store::Reader& reader, int limit) const {
+    std::vector<PaymentHash> payments;
+    for (const auto& row : reader.query(
+             "SELECT payment_hash FROM wallet_quote WHERE state = 2 AND watch_until >= $1 ORDER BY "
+             "created_at DESC, lock_index DESC LIMIT $2",
+             impl_->clock.now(), limit)) {
+        payments.push_back(row.id<PaymentHash>(0));
+    }
+    return payments;
+}
+
+namespace wallet {
+
+Result<std::optional<QuoteStanding>, WalletError> ask_quote(Wallet::Impl& impl,
+                                                            const WalletMint& mint,
+                                                            std::string_view reference) {
+    using Answer = std::optional<QuoteStanding>;
+    const auto payment = PaymentHash::parse(reference);
+    VERIFY(payment.has_value());
+    TRY(const auto quote, read_quote(impl, *payment));
+    if (!quote) return Answer{};
+    const auto asked = get_quote(mint, quote->id);
+    if (!asked) return Answer{};
+    return Answer{
+        QuoteStanding{.paid = asked->amount_paid > 0, .issued = asked->amount_issued > 0}};
+}
+
+Result<std::optional<std::string>, WalletError> issue_request(
+    Wallet::Impl& impl, std::string_view reference, const std::vector<PlannedOutput>& outputs,
+    QuoteMessage form) {
+    using Body = std::optional<std::string>;
+    const auto payment = PaymentHash::parse(reference);
+    VERIFY(payment.has_value());
+    TRY(const auto quote, read_quote(impl, *payment));
+    const auto key = quote ? impl.deriver.quote_lock_key(quote->lock_index) : std::nullopt;
+    if (!key) return Body{};
+    wire::MintRequest request{.quote = quote->id, .outputs = {}, .signature = std::nullopt};
+    for (const auto& output : outputs) request.outputs.push_back(output.message);
+    request.signature = sign_quote(form, quote->id, request.outputs, *key, impl.random);
+    return Body{wire::write_mint_request(request)};
+}
+
+void mark_issued(store::Tx& tx, const PaymentHash& payment) {
+    tx.execute("UPDATE wallet_quote SET state = 3 WHERE payment_hash = $1", payment);
+}
+
+}  // namespace wallet
+
+}  // namespace nutgate::cashu

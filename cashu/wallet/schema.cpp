@@ -1,0 +1,103 @@
+#include "wallet/schema.h"
+
+#include <array>
+
+namespace nutgate::cashu::wallet {
+namespace {
+
+// wallet_operation.reference is unique among those that did not fail: what failed may be tried
+// again under its own name. Rows are archived, never deleted, and so are counters: a value of one
+// is used once, ever.
+constexpr std::string_view kFirst = R"sql(
+CREATE TABLE wallet_counter (
+    name TEXT NOT NULL PRIMARY KEY,
+    next BIGINT NOT NULL CHECK (next >= 0)
+);
+CREATE TABLE wallet_keyset (
+    id TEXT NOT NULL PRIMARY KEY,
+    mint TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX wallet_keyset_mint ON wallet_keyset (mint);
+CREATE TABLE wallet_operation (
+    id BLOB NOT NULL PRIMARY KEY,
+    kind BIGINT NOT NULL,
+    state BIGINT NOT NULL,
+    reference TEXT NOT NULL,
+    mint TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    amount BIGINT NOT NULL CHECK (amount >= 0),
+    fee BIGINT NOT NULL CHECK (fee >= 0),
+    path TEXT NOT NULL,
+    request BLOB,
+    token BLOB,
+    attempts BIGINT NOT NULL,
+    transmissions BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    taken_at BIGINT,
+    next_attempt_at BIGINT NOT NULL,
+    error_code BIGINT,
+    last_error TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    ended_at BIGINT
+);
+CREATE UNIQUE INDEX wallet_operation_reference ON wallet_operation (kind, reference)
+    WHERE state <> 3;
+CREATE INDEX wallet_operation_due ON wallet_operation (state, next_attempt_at);
+CREATE INDEX wallet_operation_created ON wallet_operation (created_at);
+CREATE TABLE wallet_output (
+    operation BLOB NOT NULL REFERENCES wallet_operation (id),
+    version BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    keyset TEXT NOT NULL,
+    counter BIGINT NOT NULL,
+    amount BIGINT NOT NULL CHECK (amount > 0),
+    purpose BIGINT NOT NULL,
+    blinded BLOB NOT NULL UNIQUE,
+    PRIMARY KEY (operation, version, position),
+    UNIQUE (keyset, counter)
+);
+CREATE TABLE wallet_proof (
+    y BLOB NOT NULL PRIMARY KEY,
+    mint TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    keyset TEXT NOT NULL,
+    amount BIGINT NOT NULL CHECK (amount > 0),
+    msat BIGINT NOT NULL CHECK (msat > 0),
+    counter BIGINT,
+    signature BLOB NOT NULL,
+    dleq BLOB,
+    state BIGINT NOT NULL,
+    operation BLOB,
+    made_by BLOB
+);
+CREATE INDEX wallet_proof_available ON wallet_proof (state, mint, unit, amount);
+CREATE INDEX wallet_proof_operation ON wallet_proof (operation);
+CREATE TABLE wallet_quote (
+    lock_index BIGINT NOT NULL PRIMARY KEY,
+    mint TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    amount BIGINT NOT NULL CHECK (amount > 0),
+    state BIGINT NOT NULL,
+    quote TEXT,
+    bolt11 TEXT,
+    payment_hash BLOB UNIQUE,
+    expires_at BIGINT,
+    watch_until BIGINT,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX wallet_quote_open ON wallet_quote (state, created_at);
+CREATE TABLE wallet_invoice (
+    label TEXT NOT NULL PRIMARY KEY,
+    mint TEXT NOT NULL,
+    payment_hash BLOB NOT NULL
+);
+)sql";
+
+constexpr std::array kMigrations{store::Migration{1, kFirst}};
+
+}  // namespace
+
+std::span<const store::Migration> migrations() { return kMigrations; }
+
+}  // namespace nutgate::cashu::wallet

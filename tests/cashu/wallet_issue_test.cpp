@@ -1,0 +1,174 @@
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "nutgate/lightning/invoice.h"
+#include "support/wallet_world.h"
+
+using namespace nutgate;
+using namespace nutgate::cashu;
+using test::Fault;
+using test::sats;
+using test::WalletWorld;
+using Code = WalletError::Code;
+
+namespace {
+
+const MintUrl kMint = *MintUrl::parse(test::kFakeMintUrl);
+
+PaymentHash request(WalletWorld& world, Msat amount) {
+    const auto quote = world.wallet->request_quote(kMint, amount, "top-up");
+    REQUIRE(quote);
+    return parse_bolt11(quote->bolt11)->payment_hash;
+}
+
+std::size_t open_quotes(WalletWorld& world) {
+    return world.database
+        ->read([&](store::Reader& reader) -> Result<std::size_t, store::StoreFailure> {
+            return world.wallet->open_quotes(reader, 100).size();
+        })
+        .value();
+}
+
+}  // namespace
+
+TEST_CASE("wallet: a paid quote becomes ecash, once") {
+    for (const bool legacy : {false, true}) {
+        WalletWorld world{{.legacy_signatures = legacy}};
+        const auto payment = request(world, sats(21));
+        CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Pending);
+        CHECK_EQ(open_quotes(world), 1);
+        world.mint.pay(payment);
+        const auto settled = world.wallet->settle_quote(payment);
+        REQUIRE(settled);
+        CHECK_EQ(settled->state, PaymentState::Settled);
+        CHECK_EQ(settled->amount, sats(21));
+        CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Settled);
+        REQUIRE_EQ(world.told("issued").size(), 1);
+        CHECK_EQ(world.told("issued")[0].reference, payment.hex());
+        CHECK_EQ(world.available(), sats(21));
+        CHECK_EQ(open_quotes(world), 0);
+        world.audit();
+    }
+}
+
+TEST_CASE("wallet: every fault of the network ends in one issue") {
+    for (const auto fault :
+         {Fault::NotSent, Fault::LoseRequest, Fault::LoseAnswer, Fault::Duplicate, Fault::CutAnswer,
+          Fault::ServerError, Fault::TooMany, Fault::BadSignature}) {
+        for (const bool legacy : {false, true}) {
+            for (const int times : {1, 2, 3}) {
+                CAPTURE(static_cast<int>(fault));
+                CAPTURE(times);
+                WalletWorld world{{.legacy_signatures = legacy}};
+                const auto payment = request(world, sats(21));
+                world.mint.pay(payment);
+                world.mint.fault("/v1/mint/bolt11", fault, times);
+                world.mint.fault("/v1/restore", Fault::LoseAnswer, times - 1);
+                const auto first = world.wallet->settle_quote(payment);
+                REQUIRE(first);
+                CHECK_NE(first->state, PaymentState::Failed);
+                world.recover_all();
+                CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Settled);
+                CHECK_EQ(world.told("issued").size(), 1);
+                CHECK_EQ(world.available(), sats(21));
+                world.audit();
+            }
+        }
+    }
+}
+
+TEST_CASE("wallet: a quote that was paid late is issued, and one never paid is given up") {
+    WalletWorld world;
+    const auto late = request(world, sats(21));
+    const auto never = request(world, sats(4));
+    world.clock.advance(Seconds{3600 + 23 * 3600});
+    CHECK_EQ(open_quotes(world), 2);
+    world.mint.pay(late);
+    CHECK_EQ(world.wallet->settle_quote(late)->state, PaymentState::Settled);
+    CHECK_EQ(world.wallet->settle_quote(never)->state, PaymentState::Pending);
+    world.clock.advance(Seconds{2 * 3600});
+    CHECK_EQ(open_quotes(world), 0);
+    CHECK_EQ(world.wallet->settle_quote(never)->state, PaymentState::Failed);
+    // Even then: who asks about a quote that was paid gets its ecash.
+    world.mint.pay(never);
+    CHECK_EQ(world.wallet->settle_quote(never)->state, PaymentState::Settled);
+    CHECK_EQ(world.available(), sats(25));
+    world.audit();
+}
+
+TEST_CASE("wallet: an issue outlives a rotation, before its first transmission and after") {
+    WalletWorld world;
+    const auto payment = request(world, sats(21));
+    world.mint.pay(payment);
+    world.mint.fault("/v1/mint/bolt11", Fault::LoseRequest, 2);
+    CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Pending);
+    world.mint.rotate();
+    world.recover_all();
+    CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Settled);
+    const auto second = request(world, sats(5));
+    world.mint.pay(second);
+    world.mint.rotate();  // The keysets that we know are a minute old at most.
+    CHECK_EQ(world.wallet->settle_quote(second)->state, PaymentState::Settled);
+    CHECK_EQ(world.available(), sats(26));
+    CHECK_EQ(world.told("issued").size(), 2);
+    world.audit();
+}
+
+TEST_CASE("wallet: what the mint of a quote can't be asked is told as unreachable") {
+    WalletWorld world;
+    const auto payment = request(world, sats(21));
+    world.mint.set_away(true);
+    CHECK_EQ(world.wallet->settle_quote(payment).error().code, Code::MintUnreachable);
+    CHECK_EQ(world.wallet->request_quote(kMint, sats(1), "").error().code, Code::MintUnreachable);
+    world.mint.set_away(false);
+    CHECK_EQ(world.wallet->settle_quote(PaymentHash{{}}).error().code, Code::MintRefused);
+    CHECK_EQ(world.wallet->request_quote(kMint, Msat{}, "").error().code, Code::MintRefused);
+}
+
+TEST_CASE("wallet: 16 ask about one paid quote, and it is issued once") {
+    WalletWorld world;
+    const auto payment = request(world, sats(21));
+    world.mint.pay(payment);
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 16; ++i) {
+            threads.emplace_back([&] { CHECK(world.wallet->settle_quote(payment)); });
+        }
+    }
+    world.recover_all();
+    CHECK_EQ(world.told("issued").size(), 1);
+    CHECK_EQ(world.available(), sats(21));
+    world.audit();
+}
+
+TEST_CASE("mint lightning: one label, one invoice; settled when the ecash is ours") {
+    WalletWorld world;
+    const auto backend =
+        make_mint_lightning(*world.wallet, kMint, Network::Regtest, *world.database);
+    const InvoiceOrder order{
+        .amount = sats(21), .memo = "m", .expiry = Seconds{600}, .label = "order-1"};
+    const auto first = backend->create_invoice(order);
+    const auto again = backend->create_invoice(order);
+    REQUIRE(first);
+    REQUIRE(again);
+    CHECK_EQ(first->hash, again->hash);
+    CHECK_EQ(first->bolt11, again->bolt11);
+    CHECK_EQ(backend->incoming(first->hash)->state, PaymentState::Pending);
+    CHECK_EQ(backend->incoming(PaymentHash{{}}).error(), BackendError::NotFound);
+    world.mint.pay(first->hash);
+    CHECK_EQ(backend->incoming(first->hash)->state, PaymentState::Settled);
+    CHECK_EQ(backend->incoming(first->hash)->amount, sats(21));
+    world.mint.set_away(true);
+    CHECK_EQ(backend->create_invoice({.amount = sats(1), .memo = "", .expiry = {}, .label = "x"})
+                 .error(),
+             BackendError::Unreachable);
+    // Nothing is ever paid through it, nor claimed to have been.
+    CHECK_EQ(backend->outgoing(first->hash).error(), BackendError::NotFound);
+    world.mint.set_away(false);
+    const auto other = make_mint_lightning(*world.wallet, kMint, Network::Bitcoin, *world.database);
+    CHECK_EQ(
+        other->create_invoice({.amount = sats(1), .memo = "", .expiry = {}, .label = "y"}).error(),
+        BackendError::Refused);
+    world.audit();
+}

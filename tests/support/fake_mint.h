@@ -1,0 +1,391 @@
+// A small mint that is honest, written on the protocol's functions, whose network is not: requests
+// and answers can be lost, doubled, cut or refused. It holds its state in memory, like a mint on
+// another machine that outlives every crash of ours.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "nutgate/cashu/dhke.h"
+#include "nutgate/cashu/mint_client.h"
+#include "nutgate/cashu/quote_signature.h"
+#include "nutgate/cashu/token.h"
+#include "nutgate/cashu/wire.h"
+#include "nutgate/crypto/hash.h"
+#include "nutgate/lightning/invoice.h"
+#include "nutgate/store/store.h"
+#include "support/seeded_random.h"
+
+namespace nutgate::test {
+
+enum class Fault {
+    NotSent,       // Refused before a byte left us.
+    LoseRequest,   // Lost on the way there: a time-out.
+    LoseAnswer,    // Done, and the answer lost: a time-out as well.
+    Duplicate,     // Arrives twice; the second answer comes back.
+    CutAnswer,     // Done; half of the answer comes back.
+    ServerError,   // Done; a proxy answers 502.
+    TooMany,       // Not done: 429.
+    BadSignature,  // Done; the answer's first two signatures are exchanged.
+};
+
+// Thread-safe.
+class FakeMint final : public cashu::MintClient {
+public:
+    struct Options {
+        std::uint64_t input_fee_ppk = 0;
+        int keyset_version = 1;          // 0: ids of eight bytes.
+        bool legacy_signatures = false;  // NUT-20 as before the amendment only.
+        int key_count = 20;
+        std::uint64_t seed = 77;
+    };
+
+    FakeMint() : FakeMint(Options{}) {}
+    explicit FakeMint(Options options) : options_{options}, random_{options.seed} { rotate(); }
+
+    // --- The network's script --------------------------------------------------------------------
+    void fault(std::string path, Fault fault, int times = 1) {
+        const std::lock_guard lock{mutex_};
+        for (int i = 0; i < times; ++i) faults_.emplace_back(path, fault);
+    }
+    void clear_faults() {
+        const std::lock_guard lock{mutex_};
+        faults_.clear();
+        away_ = false;
+    }
+    void set_away(bool away) {
+        const std::lock_guard lock{mutex_};
+        away_ = away;
+    }
+    int calls(const std::string& path) const {
+        const std::lock_guard lock{mutex_};
+        const auto entry = calls_.find(path);
+        return entry == calls_.end() ? 0 : entry->second;
+    }
+
+    Result<cashu::MintAnswer, cashu::MintFailure> call(cashu::MintMethod method,
+                                                       std::string_view path,
+                                                       std::string_view body) override {
+        VERIFY(store::open_on_this_thread() == 0);
+        const std::lock_guard lock{mutex_};
+        ++calls_[std::string{path}];
+        if (away_) return fail(cashu::MintFailure::NotSent);
+        const auto fault = next_fault(path);
+        if (fault == Fault::NotSent) return fail(cashu::MintFailure::NotSent);
+        if (fault == Fault::LoseRequest) return fail(cashu::MintFailure::Ambiguous);
+        if (fault == Fault::TooMany) return cashu::MintAnswer{429, R"({"detail":"slow down"})"};
+        auto answer = handle(method, path, body);
+        if (fault == Fault::Duplicate) answer = handle(method, path, body);
+        if (fault == Fault::LoseAnswer) return fail(cashu::MintFailure::Ambiguous);
+        if (fault == Fault::CutAnswer) answer.body.resize(answer.body.size() / 2);
+        if (fault == Fault::ServerError) return cashu::MintAnswer{502, "<html>bad gateway</html>"};
+        if (fault == Fault::BadSignature) exchange_signatures(answer);
+        return answer;
+    }
+
+    // --- What others do at this mint -------------------------------------------------------------
+    // Ecash of somebody else's, with proofs of equality.
+    cashu::Token token(const std::vector<cashu::Amount>& amounts, const std::string& url) {
+        const std::lock_guard lock{mutex_};
+        cashu::Token token{*cashu::MintUrl::parse(url), "sat", std::nullopt, {}};
+        for (const auto amount : amounts) {
+            const auto secret = to_hex(random_.bytes<32>());
+            const auto r = crypto::Scalar::random(random_);
+            const auto& key = keys_.at(active_).at(amount);
+            const auto blinded = *cashu::blind(*cashu::hash_to_curve(secret), r);
+            const auto signature = cashu::sign_blinded(blinded, key);
+            const auto& point = keysets_.at(active_).keys.at(amount);
+            auto dleq = cashu::prove_dleq(key, point, blinded, signature);
+            dleq.r = r.bytes();
+            token.proofs.push_back(
+                {.amount = amount,
+                 .id = active_,
+                 .secret = secret,
+                 .C = *cashu::unblind(signature, r, keysets_.at(active_).keys.at(amount)),
+                 .witness = std::nullopt,
+                 .dleq = dleq,
+                 .p2pk_e = std::nullopt});
+            outstanding_ += amount;
+        }
+        return token;
+    }
+    // Somebody else swaps these proofs for other ones: as many of them as are told.
+    void spend(const std::vector<cashu::Proof>& proofs, std::size_t count) {
+        const std::lock_guard lock{mutex_};
+        for (std::size_t i = 0; i < count; ++i) spent_.insert(y_of(proofs[i]));
+    }
+    void spend(const ByteArray<33>& y) {
+        const std::lock_guard lock{mutex_};
+        spent_.insert(y);
+    }
+    void set_pending(const std::vector<cashu::Proof>& proofs, bool pending) {
+        const std::lock_guard lock{mutex_};
+        for (const auto& proof : proofs) {
+            if (pending) pending_.insert(y_of(proof));
+            if (!pending) pending_.erase(y_of(proof));
+        }
+    }
+    bool is_spent(const ByteArray<33>& y) const {
+        const std::lock_guard lock{mutex_};
+        return spent_.contains(y);
+    }
+    // All that is valid and not spent: what its signatures are worth.
+    cashu::Amount outstanding() const {
+        const std::lock_guard lock{mutex_};
+        return outstanding_;
+    }
+    void pay(const PaymentHash& hash) {
+        const std::lock_guard lock{mutex_};
+        for (auto& [id, quote] : quotes_) {
+            if (parse_bolt11(quote.request)->payment_hash == hash) quote.amount_paid = quote.amount;
+        }
+    }
+    // A new active keyset; the one before can still be spent.
+    cashu::KeysetId rotate() {
+        const std::lock_guard lock{mutex_};
+        std::map<cashu::Amount, crypto::Scalar> secret;
+        std::map<cashu::Amount, crypto::Point> open;
+        for (int i = 0; i < options_.key_count; ++i) {
+            const auto key = crypto::Scalar::random(random_);
+            secret.emplace(cashu::Amount{1} << i, key);
+            open.emplace(cashu::Amount{1} << i, crypto::generator_times(key));
+        }
+        const auto id = options_.keyset_version == 0
+                            ? cashu::derive_keyset_id_v1(open)
+                            : cashu::derive_keyset_id_v2(open, "sat", options_.input_fee_ppk, {});
+        for (auto& [other, keyset] : keysets_) keyset.active = false;
+        keys_.emplace(id, std::move(secret));
+        keysets_.emplace(id, cashu::Keyset{.id = id,
+                                           .unit = "sat",
+                                           .active = true,
+                                           .input_fee_ppk = options_.input_fee_ppk,
+                                           .final_expiry = std::nullopt,
+                                           .keys = std::move(open)});
+        active_ = id;
+        return id;
+    }
+    // From now on it no longer has the signatures of half of what it signed.
+    void forget_half() {
+        const std::lock_guard lock{mutex_};
+        for (auto entry = signed_.begin(); entry != signed_.end();) {
+            entry = signed_.erase(entry);
+            if (entry != signed_.end()) ++entry;
+        }
+    }
+
+private:
+    using Answer = cashu::MintAnswer;
+
+    static ByteArray<33> y_of(const cashu::Proof& proof) {
+        return cashu::hash_to_curve(proof.secret)->compressed();
+    }
+    static Answer error(int code) {
+        return {400, cashu::wire::write_error({.detail = "no", .code = code})};
+    }
+
+    std::optional<Fault> next_fault(std::string_view path) {
+        const auto entry = std::find_if(faults_.begin(), faults_.end(), [&](const auto& item) {
+            return path.substr(0, item.first.size()) == item.first;
+        });
+        if (entry == faults_.end()) return std::nullopt;
+        const auto fault = entry->second;
+        faults_.erase(entry);
+        return fault;
+    }
+
+    static void exchange_signatures(Answer& answer) {
+        auto signatures = cashu::wire::parse_signatures(answer.body);
+        if (!signatures || signatures->size() < 2) return;
+        std::swap((*signatures)[0].C_, (*signatures)[1].C_);
+        answer.body = cashu::wire::write_signatures(*signatures);
+    }
+
+    Answer handle(cashu::MintMethod method, std::string_view path, std::string_view body) {
+        constexpr std::string_view kKeys = "/v1/keys/";
+        constexpr std::string_view kQuote = "/v1/mint/quote/bolt11/";
+        if (method == cashu::MintMethod::Get) {
+            if (path == "/v1/keysets") return {200, cashu::wire::write_keysets(all_keysets())};
+            if (path == "/v1/keys") return {200, cashu::wire::write_keys({keysets_.at(active_)})};
+            if (path.starts_with(kKeys)) return one_keyset(path.substr(kKeys.size()));
+            if (path.starts_with(kQuote)) return quote(std::string{path.substr(kQuote.size())});
+        } else {
+            if (path == "/v1/swap") return swap(body);
+            if (path == "/v1/checkstate") return check_state(body);
+            if (path == "/v1/restore") return restore(body);
+            if (path == "/v1/mint/quote/bolt11") return new_quote(body);
+            if (path == "/v1/mint/bolt11") return mint(body);
+        }
+        return {404, "not found"};
+    }
+
+    std::vector<cashu::Keyset> all_keysets() const {
+        std::vector<cashu::Keyset> all;
+        for (const auto& [id, keyset] : keysets_) all.push_back(keyset);
+        return all;
+    }
+    Answer one_keyset(std::string_view text) const {
+        const auto id = cashu::KeysetId::parse(text);
+        if (!id || !keysets_.contains(*id)) return error(12001);
+        return {200, cashu::wire::write_keys({keysets_.at(*id)})};
+    }
+
+    // Zero if these may be signed.
+    int outputs_fault(const std::vector<cashu::BlindedMessage>& outputs) const {
+        std::set<ByteArray<33>> seen;
+        for (const auto& output : outputs) {
+            if (!seen.insert(output.B_.compressed()).second) return 11008;
+            if (signed_.contains(output.B_.compressed())) return 11003;
+            if (!keysets_.contains(output.id)) return 12001;
+            if (output.id != active_) return 12002;
+            if (!keys_.at(output.id).contains(output.amount)) return 11006;
+        }
+        return 0;
+    }
+    Answer sign(const std::vector<cashu::BlindedMessage>& outputs) {
+        std::vector<cashu::BlindSignature> signatures;
+        for (const auto& output : outputs) {
+            const auto& key = keys_.at(output.id).at(output.amount);
+            const auto signature = cashu::sign_blinded(output.B_, key);
+            const cashu::BlindSignature made{
+                .amount = output.amount,
+                .id = output.id,
+                .C_ = signature,
+                .dleq = cashu::prove_dleq(key, keysets_.at(output.id).keys.at(output.amount),
+                                          output.B_, signature)};
+            signed_.insert_or_assign(output.B_.compressed(), made);
+            signatures.push_back(made);
+            outstanding_ += output.amount;
+        }
+        return {200, cashu::wire::write_signatures(signatures)};
+    }
+
+    Answer swap(std::string_view body) {
+        const auto request = cashu::wire::parse_swap_request(body);
+        if (!request) return {422, R"({"detail":[{"msg":"bad"}]})"};
+        std::uint64_t ppk = 0;
+        std::set<ByteArray<33>> ys;
+        if (const int code = outputs_fault(request->outputs)) return error(code);
+        for (const auto& input : request->inputs) {
+            VERIFY(!input.dleq);  // r links a proof to its signature: no mint is told.
+            const auto keys = keys_.find(input.id);
+            if (keys == keys_.end()) return error(12001);
+            const auto key = keys->second.find(input.amount);
+            if (key == keys->second.end()) return error(10001);
+            if (!cashu::verify_proof(key->second, input.secret, input.C)) return error(10001);
+            const auto y = y_of(input);
+            if (!ys.insert(y).second) return error(11007);
+            if (spent_.contains(y)) return error(11001);
+            if (pending_.contains(y)) return error(11002);
+            ppk += keysets_.at(input.id).input_fee_ppk;
+        }
+        const auto in = cashu::sum(request->inputs);
+        const auto out = cashu::sum(request->outputs);
+        if (!in || !out || *in != *out + (ppk + 999) / 1000) return error(11005);
+        spent_.insert(ys.begin(), ys.end());
+        outstanding_ -= *in;
+        return sign(request->outputs);
+    }
+
+    Answer check_state(std::string_view body) const {
+        const auto ys = cashu::wire::parse_check_state_request(body);
+        if (!ys) return {422, "bad"};
+        std::vector<cashu::wire::StateOfProof> states;
+        for (const auto& y : *ys) {
+            using cashu::wire::ProofState;
+            const auto bytes = y.compressed();
+            const auto state = spent_.contains(bytes)     ? ProofState::Spent
+                               : pending_.contains(bytes) ? ProofState::Pending
+                                                          : ProofState::Unspent;
+            states.push_back({.Y = y, .state = state, .witness = std::nullopt});
+        }
+        std::reverse(states.begin(), states.end());  // Nobody may trust the order alone.
+        return {200, cashu::wire::write_check_state_response(states)};
+    }
+
+    Answer restore(std::string_view body) const {
+        const auto outputs = cashu::wire::parse_restore_request(body);
+        if (!outputs) return {422, "bad"};
+        cashu::wire::RestoreResponse response;
+        for (auto output = outputs->rbegin(); output != outputs->rend(); ++output) {
+            const auto found = signed_.find(output->B_.compressed());
+            if (found == signed_.end()) continue;
+            response.outputs.push_back(*output);
+            response.signatures.push_back(found->second);
+        }
+        return {200, cashu::wire::write_restore_response(response)};
+    }
+
+    Answer new_quote(std::string_view body) {
+        const auto request = cashu::wire::parse_mint_quote_request(body);
+        if (!request || !request->pubkey) return error(20009);
+        const auto hash = PaymentHash{random_.bytes<32>()};
+        cashu::wire::MintQuote quote;
+        quote.quote = to_hex(random_.bytes<16>());
+        quote.request = write_bolt11(
+            {.network = Network::Regtest,
+             .amount = Msat::from_raw(static_cast<std::int64_t>(request->amount) * 1000),
+             .created_at = Time{Seconds{1'790'000'000}},
+             .expiry = Seconds{3600},
+             .payment_hash = hash,
+             .payment_secret = random_.bytes<32>(),
+             .description = request->description.value_or(""),
+             .min_final_cltv = 18},
+            node_key_);
+        quote.unit = "sat";
+        quote.amount = request->amount;
+        quote.pubkey = request->pubkey;
+        quotes_.emplace(quote.quote, quote);
+        return {200, cashu::wire::write_mint_quote(quote)};
+    }
+    Answer quote(const std::string& id) const {
+        const auto entry = quotes_.find(id);
+        if (entry == quotes_.end()) return {400, R"({"detail":"unknown quote","code":50000})"};
+        return {200, cashu::wire::write_mint_quote(entry->second)};
+    }
+    Answer mint(std::string_view body) {
+        const auto request = cashu::wire::parse_mint_request(body);
+        if (!request) return {422, "bad"};
+        const auto entry = quotes_.find(request->quote);
+        if (entry == quotes_.end()) return {400, R"({"detail":"unknown quote","code":50000})"};
+        auto& quote = entry->second;
+        const auto signature = request->signature.value_or("");
+        const auto holds = [&](cashu::QuoteMessage form) {
+            return cashu::verify_quote_signature(form, quote.quote, request->outputs, *quote.pubkey,
+                                                 signature);
+        };
+        const bool v1 = !options_.legacy_signatures && holds(cashu::QuoteMessage::V1);
+        if (!v1 && !holds(cashu::QuoteMessage::Legacy)) return error(20008);
+        if (quote.amount_paid == 0) return error(20001);
+        if (quote.amount_issued > 0) return error(20002);
+        if (const int code = outputs_fault(request->outputs)) return error(code);
+        if (cashu::sum(request->outputs) != quote.amount) return error(11005);
+        quote.amount_issued = quote.amount;
+        return sign(request->outputs);
+    }
+
+    const Options options_;
+    mutable std::mutex mutex_;
+    SeededRandom random_;  // Guarded by mutex_, as is all below.
+    const crypto::Scalar node_key_ = crypto::Scalar::random(random_);
+    cashu::KeysetId active_ = *cashu::KeysetId::parse("0000000000000000");
+    std::map<cashu::KeysetId, std::map<cashu::Amount, crypto::Scalar>> keys_;
+    std::map<cashu::KeysetId, cashu::Keyset> keysets_;
+    std::set<ByteArray<33>> spent_;
+    std::set<ByteArray<33>> pending_;
+    std::map<ByteArray<33>, cashu::BlindSignature> signed_;
+    std::map<std::string, cashu::wire::MintQuote> quotes_;
+    cashu::Amount outstanding_ = 0;
+    std::deque<std::pair<std::string, Fault>> faults_;
+    std::map<std::string, int> calls_;
+    bool away_ = false;
+};
+
+}  // namespace nutgate::test
