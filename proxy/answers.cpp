@@ -126,6 +126,15 @@ http::ApiError invalid_key() {
             .message = "Invalid API key. Expected an 'sk-...' API key or a 'cashu...' token."};
 }
 
+http::ApiError unsupported_payment() {
+    return {.status = 400,
+            .type = "invalid_request_error",
+            .code = "unsupported_payment",
+            .message =
+                "Tokens are taken as 'Authorization: Bearer cashu…'. This one was not "
+                "touched."};
+}
+
 http::ApiError unknown_model(std::string_view name) {
     return {.status = 400,
             .type = "invalid_request_error",

@@ -17,6 +17,7 @@ namespace nutgate::proxy {
 
 http::ApiError missing_key();
 http::ApiError invalid_key();
+http::ApiError unsupported_payment();
 http::ApiError unknown_model(std::string_view name);
 http::ApiError refused_draw(const DrawRefusal& refusal, std::string_view model, Msat needed,
                             const Gateway::Options& options);

@@ -89,12 +89,7 @@ struct Gateway::Impl {
     // By value, all of it: what was authenticated is what is charged.
     http::Task<Result<KeyId, http::ApiError>> identify(const http::Request& request) {
         if (request.headers.find("x-cashu")) {
-            co_return fail(http::ApiError{
-                .status = 400,
-                .type = "invalid_request_error",
-                .code = "unsupported_payment",
-                .message = "Tokens are taken as 'Authorization: Bearer cashu…'; this one was not "
-                           "touched."});
+            co_return fail(unsupported_payment());
         }
         const std::string_view credential = bearer_of(request);
         if (credential.empty()) co_return fail(missing_key());
@@ -128,20 +123,22 @@ struct Gateway::Impl {
         const auto& upstreams = flight.model().upstreams;
         http::ApiError last = upstream_failed(http::UpstreamFailure::Unreachable);
         for (Upstream* upstream : upstreams) {
+            ClientWatch watch{client, flight.request().stream &&
+                                          upstream->traits().client_gone == ClientGone::Cancel};
             flight.upstream_called();
-            auto answer = co_await call(client, flight, *upstream);
-            if (!answer) co_return leave(flight);
-            if (!*answer) {
+            const Answer answer = co_await call(client, flight, *upstream, watch);
+            if (!answer) {
+                if (watch.gone()) co_return leave(flight);
                 log::warn("upstream_failed", {{"upstream", upstream->traits().name},
-                                              {"failure", static_cast<int>(answer->error())}});
+                                              {"failure", static_cast<int>(answer.error())}});
                 flight.upstream_not_reached();
-                last = upstream_failed(answer->error());
-                if (answer->error() == http::UpstreamFailure::Unreachable) continue;
+                last = upstream_failed(answer.error());
+                if (answer.error() == http::UpstreamFailure::Unreachable) continue;
                 break;
             }
-            http::UpstreamAnswer& found = ***answer;
+            http::UpstreamAnswer& found = **answer;
             if (found.status() >= 200 && found.status() < 300) {
-                co_return co_await relay({client, found, upstream->traits(), services.clock},
+                co_return co_await relay({client, watch, found, upstream->traits(), services.clock},
                                          flight);
             }
             flight.upstream_not_reached();
@@ -152,19 +149,12 @@ struct Gateway::Impl {
         co_return fail(std::move(last));
     }
 
-    // Empty: the client left first, and the call was cancelled.
-    http::Task<std::optional<Answer>> call(http::Exchange& client, Flight& flight,
-                                           Upstream& upstream) {
-        const ChatRequest& request = flight.request();
-        UpstreamCall out{
-            .body = rewrite(client.request().body, request, flight.model(), upstream.traits()),
-            .stream = request.stream};
-        const bool watched = request.stream && upstream.traits().client_gone == ClientGone::Cancel;
-        if (!watched) co_return co_await upstream.chat_completion(std::move(out));
-        auto first =
-            co_await http::first_of(upstream.chat_completion(std::move(out)), client.client_gone());
-        if (first.index() == 1) co_return std::nullopt;
-        co_return std::get<0>(std::move(first));
+    http::Task<Answer> call(http::Exchange& client, const Flight& flight, Upstream& upstream,
+                            ClientWatch& watch) {
+        return upstream.chat_completion({.body = rewrite(client.request().body, flight.request(),
+                                                         flight.model(), upstream.traits()),
+                                         .stream = flight.request().stream,
+                                         .abandonment = watch.abandonment()});
     }
 
     static Served leave(Flight& flight) {

@@ -41,29 +41,20 @@ public:
     }
 
 private:
-    http::Task<std::optional<Piece>> next_piece() {
-        if (leg_.traits.client_gone == ClientGone::Drain) {
-            co_return co_await leg_.upstream.read();
-        }
-        auto first = co_await http::first_of(leg_.upstream.read(), leg_.client.client_gone());
-        if (first.index() == 1) co_return std::nullopt;
-        co_return std::get<0>(std::move(first));
-    }
-
     http::Task<Stop> read_all() {
         SseMeter& meter = flight_.meter();
         for (;;) {
-            const auto piece = co_await next_piece();
-            if (!piece) co_return Stop::ClientGone;
-            if (!*piece) {
-                failure_ = piece->error();
+            const Piece piece = co_await leg_.upstream.read();
+            if (!piece) {
+                if (leg_.watch.gone()) co_return Stop::ClientGone;
+                failure_ = piece.error();
                 co_return Stop::Broken;
             }
-            if ((*piece)->empty()) {
+            if (piece->empty()) {
                 meter.finish(out_);
                 co_return meter.done() ? Stop::Done : Stop::End;
             }
-            meter.feed(**piece, out_);
+            meter.feed(*piece, out_);
             if (meter.done()) co_return Stop::Done;
             if (!out_.empty() && !co_await put()) co_return Stop::ClientGone;
         }
@@ -117,12 +108,24 @@ private:
         }
     }
 
+    void add_last_word(bool whole) {
+        if (whole) {
+            out_ += "data: [DONE]\n\n";
+        } else {
+            out_ += broken_stream_event(leg_.client.request().request_id);
+        }
+    }
+
+    http::ApiError why_nothing() const {
+        return failure_ ? upstream_failed(*failure_) : upstream_nonsense();
+    }
+
     // The last words: the charge, and that it is complete only if it is.
     http::Task<void> end(bool whole) {
         const Receipt receipt =
             flight_.settle_stream(whole ? Flight::End::Complete : Flight::End::Cut);
         out_ += receipt_event(flight_.meter(), flight_.model().id.text(), receipt);
-        out_ += whole ? "data: [DONE]\n\n" : broken_stream_event(leg_.client.request().request_id);
+        add_last_word(whole);
         if (begun_) {
             (void)co_await leg_.client.end(out_);
         } else if (co_await put()) {
@@ -142,12 +145,11 @@ private:
     http::Task<Relayed> end_without_answer() {
         flight_.let_go();
         if (!begun_ && out_.empty()) {
-            co_return fail(failure_ ? upstream_failed(*failure_) : upstream_nonsense());
+            http::ApiError why = why_nothing();
+            co_return fail(std::move(why));
         }
-        if (flight_.meter().done()) {
-            out_ += "data: [DONE]\n\n";
-        } else if (!flight_.meter().failed()) {
-            out_ += broken_stream_event(leg_.client.request().request_id);
+        if (flight_.meter().done() || !flight_.meter().failed()) {
+            add_last_word(flight_.meter().done());
         }
         if (begun_ || co_await put()) (void)co_await leg_.client.end(out_);
         co_return Relayed{};
@@ -173,8 +175,9 @@ http::Task<Relayed> relay_whole(Leg leg, Flight& flight, std::size_t bytes_max) 
         const Piece piece = co_await leg.upstream.read();
         if (!piece || body.size() + piece->size() > bytes_max) {
             flight.let_go();
-            co_return fail(
-                upstream_failed(piece ? http::UpstreamFailure::TooLarge : piece.error()));
+            const auto failure = piece ? http::UpstreamFailure::TooLarge : piece.error();
+            http::ApiError why = upstream_failed(failure);
+            co_return fail(std::move(why));
         }
         if (piece->empty()) break;
         body += *piece;
@@ -182,7 +185,8 @@ http::Task<Relayed> relay_whole(Leg leg, Flight& flight, std::size_t bytes_max) 
     const auto answer = read_chunk(body);
     if (!answer || (answer->has_error && answer->text_bytes == 0)) {
         flight.let_go();
-        co_return fail(upstream_nonsense());
+        http::ApiError why = upstream_nonsense();
+        co_return fail(std::move(why));
     }
     const Receipt receipt =
         flight.settle(Flight::End::Complete, find_usage(body), delivered_in(body));

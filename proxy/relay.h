@@ -15,8 +15,31 @@
 
 namespace nutgate::proxy {
 
+// Ends the call to an upstream as soon as the client leaves, however long the upstream is silent.
+// Switched off, it watches nothing: then a write that fails is how a departure is seen.
+class ClientWatch {
+public:
+    ClientWatch(http::Exchange& client, bool on) : client_{client}, on_{on} {
+        if (on_) client_.on_client_gone([this] { abandonment_.abandon(); });
+    }
+    ~ClientWatch() {
+        if (on_) client_.on_client_gone({});
+    }
+    ClientWatch(const ClientWatch&) = delete;
+    ClientWatch& operator=(const ClientWatch&) = delete;
+
+    http::Abandonment* abandonment() { return &abandonment_; }
+    bool gone() const { return abandonment_.is_abandoned(); }
+
+private:
+    http::Exchange& client_;
+    const bool on_;
+    http::Abandonment abandonment_;
+};
+
 struct Leg {
     http::Exchange& client;
+    const ClientWatch& watch;
     http::UpstreamAnswer& upstream;
     const UpstreamTraits& traits;
     const Clock& clock;

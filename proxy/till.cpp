@@ -75,13 +75,13 @@ http::Task<Result<Draw, DrawRefusal>> Till::draw(KeyId key, Msat amount) {
     const auto body = [&](store::Tx& tx) {
         available.reset();
         const auto payer = books_.keyring.admit(tx, key, wanted.id, amount);
+        const auto record = books_.keyring.find(tx, key);
         Hold hold = wanted;
-        if (payer) hold.payer = key_account(*payer);
+        if (record) hold.payer = key_account(record->billing());
         const auto held = payer ? books_.ledger.hold(tx, hold)
                                 : Result<Applied, LedgerError>{fail(LedgerError::HoldUnknown)};
         const Balance balance = books_.ledger.balance(tx, hold.payer);
         Msat left = subtract(balance.posted, balance.held).value_or(Msat{});
-        const auto record = books_.keyring.find(tx, key);
         if (record && record->limits.balance_limit) {
             const Msat used = add(record->limit_spent, record->limit_held).value_or(Msat{});
             left = std::min(left, subtract(*record->limits.balance_limit, used).value_or(Msat{}));

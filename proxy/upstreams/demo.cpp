@@ -174,17 +174,22 @@ std::deque<std::string> frames_of(const Asked& asked, const std::vector<Choice>&
 
 class DemoAnswer final : public http::UpstreamAnswer {
 public:
-    DemoAnswer(int status, bool stream, std::deque<std::string> pieces, Milliseconds piece_time)
+    DemoAnswer(int status, bool stream, std::deque<std::string> pieces, Milliseconds piece_time,
+               const http::Abandonment* abandonment)
         : status_{status},
           headers_{{"Content-Type", stream ? "text/event-stream" : "application/json"}},
           pieces_{std::move(pieces)},
-          piece_time_{piece_time} {}
+          piece_time_{piece_time},
+          abandonment_{abandonment} {}
 
     int status() const override { return status_; }
     const http::Headers& headers() const override { return headers_; }
     http::Task<Result<std::string_view, http::UpstreamFailure>> read() override {
         if (pieces_.empty()) co_return std::string_view{};
         if (piece_time_ > Milliseconds{}) co_await http::after(piece_time_);
+        if (abandonment_ != nullptr && abandonment_->is_abandoned()) {
+            co_return fail(http::UpstreamFailure::Broken);
+        }
         piece_ = std::move(pieces_.front());
         pieces_.pop_front();
         co_return std::string_view{piece_};
@@ -195,6 +200,7 @@ private:
     const http::Headers headers_;
     std::deque<std::string> pieces_;
     const Milliseconds piece_time_;
+    const http::Abandonment* abandonment_;
     std::string piece_;
 };
 
@@ -212,7 +218,7 @@ public:
             const std::string error =
                 R"({"error":{"message":"No messages.","type":"invalid_request_error"}})";
             co_return std::make_unique<DemoAnswer>(400, false, std::deque<std::string>{error},
-                                                   Milliseconds{});
+                                                   Milliseconds{}, nullptr);
         }
         std::vector<Choice> choices;
         for (std::size_t i = 0; i < asked->choices; ++i) choices.push_back(answer_to(*asked, i));
@@ -221,11 +227,11 @@ public:
                         {"model", asked->model}};
         if (call.stream) {
             co_return std::make_unique<DemoAnswer>(200, true, frames_of(*asked, choices, head),
-                                                   options_.token_time);
+                                                   options_.token_time, call.abandonment);
         }
         co_return std::make_unique<DemoAnswer>(
             200, false, std::deque<std::string>{whole_answer(*asked, choices, head)},
-            Milliseconds{});
+            Milliseconds{}, nullptr);
     }
 
 private:

@@ -31,6 +31,7 @@ public:
             request.headers.add("Authorization", "Bearer " + options_.api_key);
         }
         request.body = std::move(call.body);
+        request.abandonment = call.abandonment;
         co_return co_await client_.send(std::move(request));
     }
 

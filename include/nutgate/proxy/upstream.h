@@ -38,6 +38,7 @@ struct UpstreamTraits {
 struct UpstreamCall {
     std::string body;  // JSON.
     bool stream = false;
+    http::Abandonment* abandonment = nullptr;  // If given, it outlives the call and its answer.
 };
 
 // Thread-safe.
