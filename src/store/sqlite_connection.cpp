@@ -145,7 +145,7 @@ private:
 
 Connection::Connection(const std::string& path, Mode mode, Milliseconds busy_timeout) {
     // Before SQLite's first use: without its statistics every allocation is a lock cheaper.
-    [[maybe_unused]] static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    [[maybe_unused]] static const int kOnce = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     try {
         database_ = std::make_unique<SQLite::Database>(path, flags_of(mode),
                                                        static_cast<int>(busy_timeout.count()));
