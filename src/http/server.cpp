@@ -124,6 +124,7 @@ Result<void, ServerError> Server::start() {
         impl_->cores.push_back(std::make_unique<Core>(impl_->shared, i));
     }
     if (auto listening = impl_->listen(); !listening) {
+        impl_->acceptor.reset();  // Before the loop that it belongs to.
         impl_->cores.clear();
         return listening;
     }
