@@ -6,7 +6,6 @@
 
 #include "error_name.h"
 #include "impl.h"
-#include "nutgate/base/log.h"
 #include "nutgate/crypto/hash.h"
 #include "posting.h"
 
@@ -18,8 +17,9 @@ using store::Reader;
 using store::Row;
 using store::Tx;
 
-// More than any crash leaves behind; what is beyond it is finished in the next round.
-constexpr int kUnfinishedPerRound = 1000;
+// A row whose backend did not answer within this was never shown to anybody.
+constexpr Seconds kOpeningForgotten{600};
+constexpr Seconds kRefusedForgotten{24 * 3600};
 
 }  // namespace
 
@@ -71,35 +71,38 @@ Result<void, CashierError> Cashier::Impl::check_limits(const KeyLimits& limits) 
     return {};
 }
 
-Result<std::vector<OperationId>, CashierError> Cashier::Impl::unfinished_operations() {
-    return database.read([&](Reader& reader) -> Result<std::vector<OperationId>, CashierError> {
-        std::vector<OperationId> operations;
-        for (const std::string_view table : {"deposit", "payout"}) {
-            const std::string sql = "SELECT operation FROM " + std::string{table} +
-                                    " WHERE state = $1 ORDER BY created_at LIMIT $2";
-            for (const Row& row :
-                 reader.query(sql, stored(RowState::Submitted), kUnfinishedPerRound)) {
-                operations.push_back(row.id<OperationId>(0));
-            }
-        }
-        return operations;
+Result<std::int64_t, CashierError> Cashier::Impl::count_unfinished() {
+    return database.read([&](Reader& reader) -> Result<std::int64_t, CashierError> {
+        const auto deposits_left = reader.query_one("SELECT COUNT(*) FROM deposit WHERE state = $1",
+                                                    stored(RowState::Submitted));
+        const auto payouts_left = reader.query_one("SELECT COUNT(*) FROM payout WHERE state = $1",
+                                                   stored(RowState::Submitted));
+        return deposits_left->integer(0) + payouts_left->integer(0);
     });
 }
 
+Result<void, CashierError> Cashier::Impl::forget_what_came_to_nothing() {
+    const Time now = clock.now();
+    return database.transact([&](Tx& tx) -> Result<void, CashierError> {
+        tx.execute("UPDATE invoice SET state = $1 WHERE state = $2 AND created_at < $3",
+                   stored(InvoiceState::Cancelled), stored(InvoiceState::Opening),
+                   now - kOpeningForgotten);
+        // Nobody ever saw the invoice, and the token brought nothing: asked again, its mint says
+        // why again. Anybody can make such rows, so they must not stay.
+        tx.execute("DELETE FROM invoice WHERE state = $1 AND created_at < $2",
+                   stored(InvoiceState::Cancelled), now - kRefusedForgotten);
+        tx.execute("DELETE FROM deposit WHERE state = $1 AND ended_at < $2",
+                   stored(RowState::Failed), now - kRefusedForgotten);
+        return {};
+    });
+}
+
+// What a crash left unfinished is the wallet's to finish: its Settler writes the end into our rows.
 Result<void, CashierError> Cashier::recover() {
-    TRY(const auto operations, impl_->unfinished_operations());
-    for (const OperationId& operation : operations) {
-        // Its own outcome is in its row by now, or it stays there for the next round.
-        if (const auto ended = impl_->wallet.execute(operation); !ended) {
-            log::info("cashier.unfinished",
-                      {{"operation", operation.hex()},
-                       {"why", failure_name(CashierError{ended.error()}.code)}});
-        }
-    }
-    TRY_VOID(impl_->cancel_forgotten());
+    TRY_VOID(impl_->forget_what_came_to_nothing());
     TRY_VOID(settle_invoices());
-    TRY(const auto left, impl_->unfinished_operations());
-    impl_->unfinished.set(static_cast<std::int64_t>(left.size()));
+    TRY(const auto left, impl_->count_unfinished());
+    impl_->unfinished.set(left);
     return {};
 }
 

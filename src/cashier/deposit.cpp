@@ -123,7 +123,8 @@ Result<Deposit, CashierError> Cashier::Impl::finish_deposit(const TokenIdentity&
                                                             bool again) {
     const auto ended = wallet.execute(operation);
     TRY(const auto row, find_deposit(identity));
-    VERIFY(row.has_value());  // Rows are never deleted, and this one was begun.
+    // Gone: it failed so long ago that it was forgotten.
+    if (!row) return fail(make_error(Code::InProgress));
     if (!serves(*row, target.kind, target.key)) return fail(make_error(Code::TokenUsed));
     switch (row->state) {
         case RowState::Done:

@@ -134,7 +134,6 @@ struct Cashier::Impl {
     // Asks, and books what arrived. True if the invoice is paid now.
     Result<bool, CashierError> ask(const StoredInvoice& invoice);
     Result<InvoiceStatus, CashierError> status_of(StoredInvoice invoice, bool may_have_key);
-    Result<void, CashierError> cancel_forgotten();
 
     // refund.cpp
     struct RefundView {
@@ -159,7 +158,8 @@ struct Cashier::Impl {
                                                const OperationId& operation, bool again);
     Result<Refund, CashierError> handed_out(const StoredPayout& payout, bool again) const;
 
-    Result<std::vector<OperationId>, CashierError> unfinished_operations();
+    Result<std::int64_t, CashierError> count_unfinished();
+    Result<void, CashierError> forget_what_came_to_nothing();
 };
 
 std::optional<StoredDeposit> read_deposit(store::Reader& reader, const TokenIdentity& token);

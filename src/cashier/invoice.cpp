@@ -26,8 +26,6 @@ constexpr std::size_t kInvoiceIdBytes = 16;
 constexpr std::size_t kInvoiceIdTextMax = 64;
 constexpr std::size_t kBolt11BytesMax = 8192;
 constexpr int kAskedPerRound = 100;
-// A row whose backend did not answer within this was never shown to anybody.
-constexpr Seconds kOpeningForgotten{600};
 constexpr Time kNever = from_unix_milliseconds(INT64_MAX);
 
 // The younger an invoice, the likelier it is being paid right now.
@@ -162,15 +160,6 @@ void Cashier::Impl::cancel(const InvoiceLookup& lookup) {
     if (!done) log::warn("cashier.invoice_not_cancelled", {{"why", done.error().detail}});
 }
 
-Result<void, CashierError> Cashier::Impl::cancel_forgotten() {
-    return database.transact([&](Tx& tx) -> Result<void, CashierError> {
-        tx.execute("UPDATE invoice SET state = $1 WHERE state = $2 AND created_at < $3",
-                   stored(InvoiceState::Cancelled), stored(InvoiceState::Opening),
-                   clock.now() - kOpeningForgotten);
-        return {};
-    });
-}
-
 Result<OpenInvoice, CashierError> Cashier::open_invoice(const InvoiceRequest& request) {
     Impl& my = *impl_;
     PaymentMethod* const lightning = my.methods.find(kMethodLightning);
@@ -230,6 +219,7 @@ Result<bool, CashierError> Cashier::Impl::ask(const StoredInvoice& invoice) {
         case Phase::Settled:
             break;
     }
+    if (seen->amount == Msat{}) return fail(make_error(Code::LightningRefused, "paid with zero"));
     const auto capabilities = lightning->capabilities();
     if (capabilities.funds == Funds::AtMethod) {
         const auto booked = database.transact([&](Tx& tx) -> Result<Applied, CashierError> {

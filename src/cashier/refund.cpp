@@ -43,6 +43,18 @@ std::string refund_reference(const KeyId& key, std::int64_t seq) {
     return "refund:" + key.hex() + ":" + std::to_string(seq);
 }
 
+std::optional<cashu::MintUrl> mint_named(const std::string& text) {
+    if (text == cashu::MintUrl::embedded().text()) return cashu::MintUrl::embedded();
+    return cashu::MintUrl::parse(text);
+}
+
+// Proofs that are in other operations will be there in a moment: that is no matter of a token.
+CashierError to_refund_error(const cashu::WalletError& error) {
+    CashierError mapped{error};
+    if (mapped.code == Code::TokenPending) mapped.code = Code::InProgress;
+    return mapped;
+}
+
 }  // namespace
 
 std::optional<StoredPayout> read_payout(Reader& reader, std::string_view reference) {
@@ -156,9 +168,11 @@ Result<std::optional<StoredPayout>, CashierError> Cashier::Impl::begin_refund(
 Result<Refund, CashierError> Cashier::refund(const KeyId& key) {
     Impl& my = *impl_;
     for (int tries = 0; tries < kTriesMax; ++tries) {
+        // A transaction, not a read: it takes its turn behind the charge of a request whose answer
+        // was sent a moment ago, which would otherwise count as a request in flight.
         TRY(const auto seen,
-            my.database.read([&](Reader& reader) -> Result<Impl::RefundView, CashierError> {
-                return my.view_refund(reader, key);
+            my.database.transact([&](Tx& tx) -> Result<Impl::RefundView, CashierError> {
+                return my.view_refund(tx, key);
             }));
         if (seen.last && seen.last->state == RowState::Submitted) {
             return my.finish_payout(seen.last->reference, seen.last->operation, true);
@@ -174,12 +188,12 @@ Result<Refund, CashierError> Cashier::refund(const KeyId& key) {
                                                                  : Code::BalanceTooSmall));
         }
         const Msat amount = to_msat(sats);
-        TRY(const auto prepared,
-            my.wallet.prepare_send(amount, cashu::MintUrl::parse(seen.record.refund_mint)));
-        if (my.wallet.worth(*prepared) != amount) return fail(make_error(Code::MintInsufficient));
+        const auto prepared = my.wallet.prepare_send(amount, mint_named(seen.record.refund_mint));
+        if (!prepared) return fail(to_refund_error(prepared.error()));
+        if (my.wallet.worth(**prepared) != amount) return fail(make_error(Code::MintInsufficient));
         const auto begun =
             my.database.transact([&](Tx& tx) -> Result<std::optional<StoredPayout>, CashierError> {
-                return my.begin_refund(tx, key, seen, *prepared, amount);
+                return my.begin_refund(tx, key, seen, **prepared, amount);
             });
         // Somebody was faster: with this balance, or with these proofs.
         if (!begun && begun.error().code == Code::TokenPending) continue;
@@ -205,8 +219,9 @@ Result<Refund, CashierError> Cashier::owner_send(const OperationId& request, Sat
         if (row) return my.finish_payout(reference, row->operation, true);
         TRY(const auto revenue, this->revenue());
         if (revenue < to_msat(amount)) return fail(make_error(Code::RevenueInsufficient));
-        TRY(const auto prepared, my.wallet.prepare_send(to_msat(amount), std::nullopt));
-        if (my.wallet.worth(*prepared) != to_msat(amount)) {
+        const auto prepared = my.wallet.prepare_send(to_msat(amount), std::nullopt);
+        if (!prepared) return fail(to_refund_error(prepared.error()));
+        if (my.wallet.worth(**prepared) != to_msat(amount)) {
             return fail(make_error(Code::MintInsufficient));
         }
         const auto begun = my.database.transact([&](Tx& tx) -> Result<OperationId, CashierError> {
@@ -220,7 +235,7 @@ Result<Refund, CashierError> Cashier::owner_send(const OperationId& request, Sat
                 left = subtract(left, part).value_or(Msat{});
             }
             if (left > Msat{}) return fail(make_error(Code::RevenueInsufficient));
-            TRY(const auto operation, my.begin_payout(tx, reference, parts, *prepared));
+            TRY(const auto operation, my.begin_payout(tx, reference, parts, **prepared));
             tx.execute(
                 "INSERT INTO payout (reference, kind, key, seq, amount, operation, state, "
                 "settlements, created_at) VALUES ($1, $2, NULL, 0, $3, $4, $5, 0, $6)",

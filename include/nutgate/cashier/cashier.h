@@ -138,8 +138,8 @@ public:
     Cashier(const Cashier&) = delete;
     Cashier& operator=(const Cashier&) = delete;
 
-    // Finishes what a crash left. After Wallet::recover(), before the first request; and then by
-    // the scheduler. One that can't be finished yet stops no other.
+    // After Wallet::recover(), which finishes what a crash left, before the first request; and then
+    // by the scheduler. Asks about invoices, forgets refused tokens, counts what is unfinished.
     Result<void, CashierError> recover();
 
     // The token's identity decides, not its text: what made a key finds that key again, also in

@@ -1,0 +1,288 @@
+#include <latch>
+#include <thread>
+
+#include "cashier/world.h"
+
+using namespace nutgate;
+using namespace nutgate::literals;
+using test::FaultyMint;
+using test::Receive;
+using test::World;
+using Code = CashierError::Code;
+
+TEST_CASE("cashier: a refund is all whole sats, and the rest stays") {
+    World world;
+    const KeyId key = world.key_of_token(21'000_msat);
+    world.charge(key, 1234_msat);
+    const auto refund = world.cashier().refund(key);
+    REQUIRE(refund.has_value());
+    CHECK(refund->amount == 19_sat);
+    CHECK_FALSE(refund->again);
+    CHECK(world.balance(key) == 766_msat);
+    CHECK(world.customer.redeem(refund->token) == 19'000_msat);
+    CHECK(world.posted(revenue_account(kRevenueRequests)) == 1234_msat);
+}
+
+TEST_CASE("cashier: asked again with nothing new, a refund is the same token") {
+    World world;
+    const KeyId key = world.key_of_token(21'000_msat);
+    const auto first = world.cashier().refund(key);
+    REQUIRE(first.has_value());
+    const auto second = world.cashier().refund(key);
+    REQUIRE(second.has_value());
+    CHECK(second->token == first->token);
+    CHECK(second->again);
+
+    // New money: a new token; the old one is not handed out for it.
+    REQUIRE(world.cashier().deposit_token(world.token(5000_msat), TopUp{key}).has_value());
+    const auto third = world.cashier().refund(key);
+    REQUIRE(third.has_value());
+    CHECK(third->token != first->token);
+    CHECK(third->amount == 5_sat);
+
+    // New money that was spent: there is nothing to hand out, old or new.
+    REQUIRE(world.cashier().deposit_token(world.token(5000_msat), TopUp{key}).has_value());
+    world.charge(key, 5000_msat);
+    CHECK(world.cashier().refund(key).error().code == Code::NoBalance);
+    CHECK(world.customer.redeem(first->token) == 21'000_msat);
+    CHECK(world.customer.redeem(third->token) == 5000_msat);
+}
+
+TEST_CASE("cashier: a refund is refused where it is nobody's turn") {
+    World world;
+    const KeyId key = world.key_of_token(3000_msat);
+    const KeyId child = world.cashier().create_children(key, 1, {})->keys.at(0);
+    CHECK(world.cashier().refund(child).error().code == Code::ChildKey);
+    CHECK(world.cashier().refund(KeyId{ByteArray<16>{}}).error().code == Code::KeyUnknown);
+
+    const HoldId hold = world.begin_request(key, 1000_msat);
+    CHECK(world.cashier().refund(key).error().code == Code::RequestsInFlight);
+    CHECK(world.posted(key_account(key)) == 3000_msat);
+    world.end_request(hold, 600_msat);
+    world.charge(key, 1500_msat);
+    CHECK(world.cashier().refund(key).error().code == Code::BalanceTooSmall);
+    world.charge(key, 900_msat);
+    CHECK(world.cashier().refund(key).error().code == Code::NoBalance);
+}
+
+TEST_CASE("cashier: a charge on its way to the books does not stand in a refund's way") {
+    World world;
+    const KeyId key = world.key_of_token(9000_msat);
+    for (int i = 0; i < 5; ++i) {
+        const HoldId hold = world.begin_request(key, 1000_msat);
+        // As the till posts: nobody waits for it.
+        world.database->submit(
+            [&world, hold](store::Tx& tx) {
+                return world.node->ledger
+                    .post(tx, hold, revenue_account(kRevenueRequests), 1000_msat)
+                    .has_value();
+            },
+            [](const std::optional<store::StoreFailure>&) {});
+        const auto refund = world.cashier().refund(key);
+        REQUIRE(refund.has_value());
+        CHECK(refund->amount == 8_sat);
+        REQUIRE(world.cashier().deposit_token(refund->token, TopUp{key}).has_value());
+        REQUIRE(world.cashier().deposit_token(world.token(1000_msat), TopUp{key}).has_value());
+    }
+}
+
+TEST_CASE("cashier: money that is at Lightning cannot be refunded as ecash, and nothing changes") {
+    World world{Receive::OverNode};
+    const auto invoice = world.cashier().open_invoice(
+        {.amount = 50_sat, .purpose = InvoicePurpose::Create, .key = {}, .limits = {}});
+    world.lightning.mark_paid(invoice->payment_hash, 50'000_msat);
+    const KeyId key = *world.cashier().invoice_status(invoice->invoice_id)->key;
+    CHECK(world.cashier().refund(key).error().code == Code::MintInsufficient);
+    CHECK(world.balance(key) == 50'000_msat);
+    // Somebody else's ecash is there for it: money is fungible, and this is the node's to lay out.
+    REQUIRE(world.cashier().deposit_token(world.token(60'000_msat), Bearer{}).has_value());
+    const auto refund = world.cashier().refund(key);
+    REQUIRE(refund.has_value());
+    CHECK(world.customer.redeem(refund->token) == 50'000_msat);
+}
+
+TEST_CASE("cashier: a refund whose answer was lost is taken from the balance, and comes") {
+    World world;
+    const KeyId key = world.key_of_token(13'000_msat);
+    world.charge(key, 2000_msat);  // 11 sat of 13: a swap at the mint is needed.
+    world.node->client.set(FaultyMint::Fault::AnswerLost);
+    const auto lost = world.cashier().refund(key);
+    REQUIRE_FALSE(lost.has_value());
+    CHECK(lost.error().code == Code::InProgress);
+    CHECK(lost.error().retry_after.has_value());
+    CHECK(world.balance(key) == 0_msat);
+    world.node->audit();
+    CHECK(world.cashier().refund(key).error().code == Code::InProgress);
+
+    world.node->client.set(FaultyMint::Fault::None);
+    world.clock.advance(Seconds{60});
+    REQUIRE(world.node->wallet.recover());
+    REQUIRE(world.cashier().recover());
+    const auto refund = world.cashier().refund(key);
+    REQUIRE(refund.has_value());
+    CHECK(refund->amount == 11_sat);
+    CHECK(world.customer.redeem(refund->token) == 11'000_msat);
+}
+
+TEST_CASE("cashier: 32 refunds at once are one token") {
+    World world;
+    const KeyId key = world.key_of_token(31'000_msat);
+    constexpr int kThreads = 32;
+    std::latch start{kThreads};
+    std::vector<std::string> tokens(kThreads);
+    {
+        std::vector<std::jthread> threads;
+        for (std::size_t i = 0; i < kThreads; ++i) {
+            threads.emplace_back([&, i] {
+                start.arrive_and_wait();
+                const auto refund = world.cashier().refund(key);
+                if (refund) tokens[i] = refund->token;
+            });
+        }
+    }
+    const auto token = world.cashier().refund(key)->token;
+    for (const std::string& one : tokens) CHECK((one.empty() || one == token));
+    CHECK(world.customer.redeem(token) == 31'000_msat);
+    CHECK(world.balance(key) == 0_msat);
+}
+
+TEST_CASE("cashier: refunds racing top-ups conserve the sum") {
+    World world;
+    const KeyId key = world.key_of_token(10'000_msat);
+    constexpr int kTopUps = 8;
+    std::vector<std::string> tokens;
+    for (int i = 0; i < kTopUps; ++i) tokens.push_back(world.token(3000_msat));
+    std::latch start{kTopUps + 4};
+    std::mutex mutex;
+    std::map<std::string, Sat> refunds;
+    {
+        std::vector<std::jthread> threads;
+        for (const std::string& token : tokens) {
+            threads.emplace_back([&] {
+                start.arrive_and_wait();
+                const auto topped = world.cashier().deposit_token(token, TopUp{key});
+                CHECK(topped.has_value());
+            });
+        }
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back([&] {
+                start.arrive_and_wait();
+                for (int j = 0; j < 3; ++j) {
+                    const auto refund = world.cashier().refund(key);
+                    const std::lock_guard lock{mutex};
+                    if (refund) refunds.emplace(refund->token, refund->amount);
+                }
+            });
+        }
+    }
+    if (const auto refund = world.cashier().refund(key)) {
+        refunds.emplace(refund->token, refund->amount);
+    }
+    Msat out;
+    for (const auto& [token, amount] : refunds) {
+        CHECK(world.customer.redeem(token) == to_msat(amount));
+        out = *add(out, to_msat(amount));
+    }
+    CHECK(add(out, world.balance(key)) == 34'000_msat);
+}
+
+TEST_CASE("cashier: the owner takes revenue, once for each request, and no msat more") {
+    World world;
+    const KeyId key = world.key_of_token(21'000_msat);
+    world.charge(key, 8500_msat);
+    CHECK(*world.cashier().revenue() == 8500_msat);
+    const OperationId request{ByteArray<16>{std::byte{1}}};
+    CHECK(world.cashier().owner_send(request, 9_sat).error().code == Code::RevenueInsufficient);
+    const auto sent = world.cashier().owner_send(request, 8_sat);
+    REQUIRE(sent.has_value());
+    const auto again = world.cashier().owner_send(request, 8_sat);
+    REQUIRE(again.has_value());
+    CHECK(again->token == sent->token);
+    CHECK(*world.cashier().revenue() == 500_msat);
+    CHECK(
+        world.cashier().owner_send(OperationId{ByteArray<16>{std::byte{2}}}, 1_sat).error().code ==
+        Code::RevenueInsufficient);
+    CHECK(world.customer.redeem(sent->token) == 8000_msat);
+    CHECK(world.balance(key) == 12'500_msat);
+    CHECK(world.customer.redeem(world.cashier().refund(key)->token) == 12'000_msat);
+}
+
+TEST_CASE("cashier: history tells what came and went, newest first") {
+    World world;
+    const KeyId key = world.key_of_token(10'000_msat);
+    world.clock.advance(Seconds{10});
+    const auto invoice = world.cashier().open_invoice(
+        {.amount = 5_sat, .purpose = InvoicePurpose::TopUp, .key = key, .limits = {}});
+    world.lightning.mark_paid(invoice->payment_hash, 5000_msat);
+    REQUIRE(world.cashier().invoice_status(invoice->invoice_id)->state == InvoiceState::Paid);
+    world.clock.advance(Seconds{10});
+    REQUIRE(world.cashier().refund(key).has_value());
+
+    const auto history = world.cashier().history(key);
+    REQUIRE(history.has_value());
+    REQUIRE(history->size() == 3);
+    using Source = HistoryEntry::Source;
+    CHECK(history->at(0).source == Source::Refund);
+    CHECK_FALSE(history->at(0).incoming);
+    CHECK(history->at(0).amount == 15'000_msat);
+    CHECK(history->at(1).source == Source::Lightning);
+    CHECK(history->at(1).amount == 5000_msat);
+    CHECK(history->at(2).source == Source::Cashu);
+    CHECK(history->at(2).amount == 10'000_msat);
+    CHECK(world.cashier().history(key, 1)->size() == 1);
+    const KeyId child =
+        world.cashier().create_children(world.key_of_token(1000_msat), 1, {})->keys.at(0);
+    CHECK(world.cashier().history(child).error().code == Code::ChildKey);
+}
+
+TEST_CASE("cashier: children cost what is asked for them, and share their parent's balance") {
+    Cashier::Options options;
+    options.child_key_cost = 300_msat;
+    World world{Receive::OverMint, options};
+    const KeyId key = world.key_of_token(1000_msat);
+    const auto children = world.cashier().create_children(
+        key, 3, {.balance_limit = 50_msat, .reset = LimitReset::Weekly});
+    REQUIRE(children.has_value());
+    CHECK(children->cost == 900_msat);
+    CHECK(children->balance == 100_msat);
+    CHECK(world.cashier().create_children(key, 1, {}).error().code == Code::BalanceTooSmall);
+    CHECK(world.cashier().create_children(key, 0, {}).error().code == Code::CountOutOfRange);
+    CHECK(world.cashier().create_children(key, 51, {}).error().code == Code::CountOutOfRange);
+    CHECK(world.cashier().create_children(children->keys[0], 1, {}).error().code == Code::ChildKey);
+
+    const auto info = world.cashier().info(children->keys[0]);
+    CHECK(info->balance == 100_msat);
+    CHECK(info->record.parent == key);
+    CHECK(world.cashier().info(key)->children.size() == 3);
+    CHECK(world.cashier().reset_child(key, children->keys[0]).has_value());
+    CHECK(world.cashier().reset_child(children->keys[1], children->keys[0]).error().code ==
+          Code::NotTheParent);
+    CHECK(world.cashier().reset_child(key, KeyId{ByteArray<16>{}}).error().code ==
+          Code::KeyUnknown);
+}
+
+TEST_CASE("cashier: an audit finds proofs that the books do not know, and money without proofs") {
+    World world;
+    const KeyId key = world.key_of_token(10'000_msat);
+    const Transfer wrong{.id = TransferId{ByteArray<32>{}},
+                         .debit = ecash_account(cashu::MintUrl::embedded(), cashu::Unit::Sat),
+                         .credit = key_account(key),
+                         .amount = 7_msat};
+    Transfer mended = wrong;
+    mended.id = TransferId{ByteArray<32>{std::byte{1}}};
+    std::swap(mended.debit, mended.credit);
+    const auto post = [&](const Transfer& transfer) {
+        REQUIRE(world.database->transact([&](store::Tx& tx) -> Result<Applied, CashierError> {
+            TRY(const auto applied, world.node->ledger.transfer(tx, transfer));
+            return applied;
+        }));
+    };
+    post(wrong);
+    const auto report = world.cashier().audit_report(Ledger::Depth::Full);
+    REQUIRE(report.has_value());
+    CHECK_FALSE(report->sound());
+    CHECK(report->ledger.sound());  // The books by themselves add up: it takes both to see it.
+    REQUIRE(report->faults.size() == 1);
+    CHECK(report->faults[0].find("7 msat") != std::string::npos);
+    post(mended);
+}

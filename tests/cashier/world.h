@@ -1,0 +1,281 @@
+// A node as main wires one: an embedded mint on a scripted Lightning, a wallet, a cashier; and a
+// customer outside, with a wallet of his own at that mint. Ends in an audit.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nutgate/cashier/cashier.h"
+#include "nutgate/cashu/mint.h"
+#include "nutgate/cashu/mint_client.h"
+#include "nutgate/cashu/wallet.h"
+#include "nutgate/payment/methods.h"
+#include "nutgate/store/open.h"
+#include "support/fake_lightning.h"
+#include "support/fixed_clock.h"
+
+namespace nutgate::test {
+
+inline const cashu::MintUrl kPublicMint = *cashu::MintUrl::parse("http://node.example/mint");
+
+// The way to a mint, with faults in it.
+class FaultyMint final : public cashu::MintClient {
+public:
+    enum class Fault { None, Away, AnswerLost };
+
+    explicit FaultyMint(std::unique_ptr<cashu::MintClient> real) : real_{std::move(real)} {}
+    void set(Fault fault) { fault_ = fault; }
+    int calls() const { return calls_; }
+
+    Result<cashu::MintAnswer, cashu::MintFailure> call(cashu::MintMethod method,
+                                                       std::string_view path,
+                                                       std::string_view body) override {
+        ++calls_;
+        const Fault fault = fault_;
+        if (fault == Fault::Away) return fail(cashu::MintFailure::NotSent);
+        auto answer = real_->call(method, path, body);
+        if (fault == Fault::AnswerLost) return fail(cashu::MintFailure::Ambiguous);
+        return answer;
+    }
+
+private:
+    std::unique_ptr<cashu::MintClient> real_;
+    std::atomic<Fault> fault_ = Fault::None;
+    std::atomic<int> calls_ = 0;
+};
+
+inline Secret test_seed(int n) { return Secret{Bytes(64, static_cast<std::byte>(n))}; }
+
+inline void migrate_all(store::Database& database) {
+    REQUIRE(Ledger::migrate(database));
+    REQUIRE(Keyring::migrate(database));
+    REQUIRE(CashierBooks::migrate(database));
+    REQUIRE(cashu::Wallet::migrate(database));
+    REQUIRE(cashu::Mint::migrate(database));
+}
+
+enum class Receive { OverMint, OverNode };
+
+// One run of a node's process. What outlives it is the database and the world outside.
+class Node {
+public:
+    Node(store::Database& db, FakeLightning& outside, const Clock& time,
+         Receive receive = Receive::OverMint, Cashier::Options options = {})
+        : database{db}, lightning{outside}, clock{time} {
+        payment::LightningMethodOptions lightning_options;
+        if (receive == Receive::OverNode) lightning_options.funds = payment::Funds::AtMethod;
+        methods.add(payment::make_cashu_method());
+        methods.add(payment::make_lightning_method(receive == Receive::OverNode
+                                                       ? static_cast<LightningBackend&>(lightning)
+                                                       : *mint_lightning,
+                                                   lightning_options));
+        cashier = std::make_unique<Cashier>(database, ledger, keyring, books, wallet, methods, seed,
+                                            clock, random, options, metrics);
+    }
+
+    // As main starts it.
+    bool start() {
+        if (!mint.start()) return false;
+        if (!wallet.recover()) return false;
+        return cashier->recover().has_value();
+    }
+
+    Msat balance(const KeyId& key) {
+        const auto info = cashier->info(key);
+        REQUIRE(info.has_value());
+        return info->balance;
+    }
+    void audit() {
+        const auto report = cashier->audit_report(Ledger::Depth::Full);
+        REQUIRE(report.has_value());
+        for (const std::string& fault : report->faults) FAIL_CHECK(fault);
+    }
+
+    store::Database& database;
+    FakeLightning& lightning;
+    const Clock& clock;
+    crypto::SystemRandom random;
+    metrics::Registry metrics;
+    Secret seed = test_seed(1);
+    Ledger ledger{clock};
+    Keyring keyring{seed, clock};
+    CashierBooks books{ledger, keyring, seed, clock, random, "fake"};
+    cashu::Mint mint{database, lightning, books, seed, clock, random, mint_options(), metrics};
+    FaultyMint client{cashu::make_local_mint(mint)};
+    cashu::Wallet wallet{database,
+                         {{.url = cashu::MintUrl::embedded(),
+                           .also_known_as = {kPublicMint},
+                           .token_url = kPublicMint.text(),
+                           .client = &client}},
+                         seed,
+                         books,
+                         clock,
+                         random,
+                         metrics};
+    std::unique_ptr<LightningBackend> mint_lightning =
+        cashu::make_mint_lightning(wallet, cashu::MintUrl::embedded(), Network::Regtest, database);
+    payment::PaymentMethods methods;
+    std::unique_ptr<Cashier> cashier;
+
+private:
+    static cashu::Mint::Options mint_options() {
+        cashu::Mint::Options options;
+        options.url = kPublicMint.text();
+        return options;
+    }
+};
+
+// Keeps the tokens that were sent; receives and issues need no books.
+class NoBooks final : public cashu::Settler {
+public:
+    using Outcome = Result<void, cashu::SettlerRefusal>;
+    Outcome received(store::Tx&, const Received&) override { return {}; }
+    Outcome receive_failed(store::Tx&, std::string_view, const cashu::WalletError&) override {
+        return {};
+    }
+    Outcome sent(store::Tx&, const Sent& event) override {
+        tokens[event.reference] = event.token;
+        return {};
+    }
+    Outcome send_failed(store::Tx&, std::string_view, const cashu::WalletError&) override {
+        return {};
+    }
+    Outcome issued(store::Tx&, const Issued&) override { return {}; }
+    Outcome lost(store::Tx&, const Lost&) override { return {}; }
+
+    std::map<std::string, std::string> tokens;
+};
+
+// Somebody with a wallet. Not thread-safe.
+class Customer {
+public:
+    explicit Customer(const Clock& clock, int seed = 99) : clock_{clock}, seed_{seed} {
+        REQUIRE(cashu::Wallet::migrate(*database_));
+    }
+
+    // The node's mint is another object after a restart.
+    void connect(Node& node) {
+        wallet_.reset();
+        client_ = cashu::make_local_mint(node.mint);
+        wallet_ = std::make_unique<cashu::Wallet>(
+            *database_,
+            std::vector<cashu::WalletMint>{{.url = kPublicMint,
+                                            .also_known_as = {},
+                                            .token_url = kPublicMint.text(),
+                                            .client = client_.get()}},
+            test_seed(seed_), books_, clock_, random_, metrics_);
+    }
+
+    void fund(FakeLightning& lightning, Msat amount) {
+        const auto quote = wallet_->request_quote(kPublicMint, amount, "");
+        REQUIRE(quote.has_value());
+        const auto payment = parse_bolt11(quote->bolt11)->payment_hash;
+        lightning.mark_paid(payment, amount);
+        const auto settled = wallet_->settle_quote(payment);
+        REQUIRE(settled.has_value());
+        REQUIRE(settled->state == PaymentState::Settled);
+    }
+
+    std::string token(Msat amount) {
+        const auto prepared = wallet_->prepare_send(amount, std::nullopt);
+        REQUIRE(prepared.has_value());
+        const std::string reference = "send:" + std::to_string(++operations_);
+        const auto id =
+            database_->transact([&](store::Tx& tx) -> Result<OperationId, cashu::WalletError> {
+                return wallet_->begin_send(tx, **prepared, reference);
+            });
+        REQUIRE(id.has_value());
+        REQUIRE(wallet_->execute(*id).has_value());
+        return books_.tokens.at(reference);
+    }
+
+    // Redeems it at the mint: what it was worth, or nothing.
+    Msat redeem(const std::string& text) {
+        const auto token = wallet_->read_token(text);
+        REQUIRE(token.has_value());
+        const auto prepared = wallet_->prepare_receive(*token);
+        REQUIRE(prepared.has_value());
+        const std::string reference = "receive:" + std::to_string(++operations_);
+        const auto id =
+            database_->transact([&](store::Tx& tx) -> Result<OperationId, cashu::WalletError> {
+                return wallet_->begin_receive(tx, **prepared, reference);
+            });
+        if (!id) return Msat{};
+        return wallet_->execute(*id) ? wallet_->worth(**prepared) : Msat{};
+    }
+
+    cashu::Token parsed(const std::string& text) { return *wallet_->read_token(text); }
+
+private:
+    const Clock& clock_;
+    const int seed_;
+    crypto::SystemRandom random_;
+    metrics::Registry metrics_;
+    std::unique_ptr<store::Database> database_ = *store::open("sqlite::memory:");
+    NoBooks books_;
+    std::unique_ptr<cashu::MintClient> client_;
+    std::unique_ptr<cashu::Wallet> wallet_;
+    int operations_ = 0;
+};
+
+struct World {
+    explicit World(Receive receive = Receive::OverMint, Cashier::Options options = {}) {
+        migrate_all(*database);
+        node = std::make_unique<Node>(*database, lightning, clock, receive, options);
+        REQUIRE(node->start());
+        customer.connect(*node);
+    }
+    ~World() { node->audit(); }
+    World(const World&) = delete;
+    World& operator=(const World&) = delete;
+
+    std::string token(Msat amount) {
+        customer.fund(lightning, amount);
+        return customer.token(amount);
+    }
+    Cashier& cashier() { return *node->cashier; }
+    Msat balance(const KeyId& key) { return node->balance(key); }
+    KeyId key_of_token(Msat amount) {
+        const auto deposit = cashier().deposit_token(token(amount), Bearer{});
+        REQUIRE(deposit.has_value());
+        return deposit->key;
+    }
+    Msat posted(const Account& account) {
+        return *database->read([&](store::Reader& reader) -> Result<Msat, store::StoreFailure> {
+            return node->ledger.balance(reader, account).posted;
+        });
+    }
+    // As the proxy does for each request: hold the most, post the cost.
+    HoldId begin_request(const KeyId& key, Msat most) {
+        const auto hold = node->random.id<HoldId>();
+        REQUIRE(database->transact([&](store::Tx& tx) -> Result<bool, CashierError> {
+            TRY_VOID(node->ledger.hold(tx, {.id = hold,
+                                            .payer = key_account(key),
+                                            .amount = most,
+                                            .deadline = clock.now() + Seconds{600}}));
+            return true;
+        }));
+        return hold;
+    }
+    void end_request(const HoldId& hold, Msat cost) {
+        REQUIRE(database->transact([&](store::Tx& tx) -> Result<bool, CashierError> {
+            TRY_VOID(node->ledger.post(tx, hold, revenue_account(kRevenueRequests), cost));
+            return true;
+        }));
+    }
+    void charge(const KeyId& key, Msat cost) { end_request(begin_request(key, cost), cost); }
+
+    FixedClock clock;
+    FakeLightning lightning{clock};
+    std::unique_ptr<store::Database> database = *store::open("sqlite::memory:");
+    std::unique_ptr<Node> node;
+    Customer customer{clock};
+};
+
+}  // namespace nutgate::test
