@@ -216,7 +216,7 @@ bool is_host_of(std::string_view host, std::string_view allowed) {
     return equal_without_case(host, allowed) || equal_without_case(without_port(host), allowed);
 }
 
-Result<void, Refusal> split_target(Request& request, std::string_view own_authority) {
+Result<void, Refusal> split_target(Request& request, const std::vector<std::string>& own_hosts) {
     std::string_view target = request.target;
     if (target == "*" && request.method == Method::Options) {
         request.path = "*";
@@ -227,7 +227,12 @@ Result<void, Refusal> split_target(Request& request, std::string_view own_author
         if (!equal_without_case(target.substr(0, kScheme.size()), kScheme)) return fail(kBadTarget);
         target.remove_prefix(kScheme.size());
         const auto end = std::min(target.find_first_of("/?"), target.size());
-        if (!equal_without_case(target.substr(0, end), own_authority)) {
+        const auto authority = target.substr(0, end);
+        const bool is_ours =
+            equal_without_case(authority, request.headers.find("host").value_or("")) &&
+            std::any_of(own_hosts.begin(), own_hosts.end(),
+                        [authority](const auto& one) { return is_host_of(authority, one); });
+        if (!is_ours) {
             return fail(Refusal{400, "bad_target", "This is not a proxy for other hosts."});
         }
         request.target = target.substr(end);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "nutgate/base/result.h"
 #include "nutgate/http/message.h"
@@ -96,8 +97,8 @@ private:
 
 // Splits `request.target` into path and query: percent-decoded, and refused if it decodes to
 // control characters or has "." and ".." for segments, which nobody sends who means well.
-// `own_authority` is what an absolute target may name.
-Result<void, Refusal> split_target(Request& request, std::string_view own_authority);
+// An absolute target may name one of `own_hosts`, and then what the Host header names.
+Result<void, Refusal> split_target(Request& request, const std::vector<std::string>& own_hosts);
 
 // Whether a Host header names one of `hosts`, with or without the port.
 bool is_host_of(std::string_view host, std::string_view allowed);

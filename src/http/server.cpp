@@ -111,7 +111,8 @@ Result<void, ServerError> Server::Impl::listen() {
                  [&] { acceptor->listen(Acceptor::max_listen_connections, error); },
                  [&] { port = acceptor->local_endpoint(error).port(); });
     if (!is_open) return fail(ServerError{where + ": " + error.message()});
-    shared.own_authority = authority(options.host, port);
+    shared.own_hosts = options.hosts;
+    shared.own_hosts.push_back(authority(options.host, port));
     return {};
 }
 
@@ -124,6 +125,7 @@ Result<void, ServerError> Server::start() {
         impl_->cores.push_back(std::make_unique<Core>(impl_->shared, i));
     }
     if (auto listening = impl_->listen(); !listening) {
+        impl_->acceptor.reset();  // Before the loop that it belongs to.
         impl_->cores.clear();
         return listening;
     }

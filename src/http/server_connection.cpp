@@ -173,7 +173,7 @@ Result<const Endpoint*, Refusal> Connection::take_head(std::size_t size) {
         client_id && is_request_id(*client_id) ? std::string{*client_id} : core_.request_ids.next();
     request_.client_ip = server_.trusted_proxies.client_of(peer_, request_.headers);
     if (!parsed) return fail(parsed.error());
-    TRY_VOID(split_target(request_, server_.own_authority));
+    TRY_VOID(split_target(request_, server_.own_hosts));
 
     const auto& hosts = server_.options.hosts;
     const auto host = *request_.headers.find("host");

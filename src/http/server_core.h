@@ -43,7 +43,7 @@ struct ServerShared {
     const Server::Options options;
     const HeadLimits head_limits;
     const TrustedProxies trusted_proxies;
-    std::string own_authority;  // "127.0.0.1:8402": what an absolute target may name.
+    std::vector<std::string> own_hosts;  // "127.0.0.1:8402" and options.hosts.
 
     Router router;
     ErrorBody error_body;

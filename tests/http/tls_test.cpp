@@ -1,0 +1,147 @@
+// Both clients against a server whose certificate nobody but us knows.
+#include <doctest/doctest.h>
+#include <httplib.h>
+
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "nutgate/base/metrics.h"
+#include "nutgate/http/client.h"
+#include "nutgate/http/upstream_client.h"
+#include "support/run_task.h"
+#include "support/temp_dir.h"
+
+using namespace nutgate;
+using namespace nutgate::http;
+using namespace nutgate::test;
+
+namespace {
+
+// Answers "/x" with "secret" over TLS, as `names` say it is ("DNS:localhost,IP:127.0.0.1").
+class TlsServer {
+public:
+    explicit TlsServer(const std::string& names) {
+        const auto base = dir_.file("tls");
+        certificate = base + ".crt";
+        const auto key = base + ".key";
+        const auto command =
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+            "-subj /CN=nutgate-test -addext subjectAltName=" +
+            names + " -keyout " + key + " -out " + certificate + " 2>/dev/null";
+        REQUIRE(std::system(command.c_str()) == 0);
+        server_.emplace(certificate.c_str(), key.c_str());
+        REQUIRE(server_->is_valid());
+        server_->Post("/x", [](const httplib::Request& request, httplib::Response& response) {
+            response.set_content("secret " + request.body, "text/plain");
+        });
+        port = server_->bind_to_any_port("127.0.0.1");
+        thread_ = std::jthread{[this] { server_->listen_after_bind(); }};
+        while (!server_->is_running()) std::this_thread::yield();
+    }
+    ~TlsServer() { server_->stop(); }
+
+    std::string certificate;
+    int port = 0;
+
+private:
+    TempDir dir_;
+    std::optional<httplib::SSLServer> server_;
+    std::jthread thread_;
+};
+
+std::optional<std::string> ask_blocking(const TlsServer& server, const std::string& host,
+                                        const std::string& ca_file) {
+    const auto client = make_client({.ca_file = ca_file});
+    ClientRequest request;
+    request.method = Method::Post;
+    request.url = "https://" + host + ":" + std::to_string(server.port) + "/x";
+    request.body = "body";
+    for (int i = 0; i < 2; ++i) {  // The second time over the same connection.
+        const auto response = client->call(request);
+        if (!response) {
+            CHECK(response.error().kind == ClientError::Kind::NotSent);
+            return std::nullopt;
+        }
+        CHECK(response->body == "secret body");
+    }
+    return "secret body";
+}
+
+Task<std::optional<std::string>> ask_once(UpstreamClient& client) {
+    UpstreamRequest request;
+    request.target = "/x";
+    request.body = "body";
+    auto answer = co_await client.send(std::move(request));
+    if (!answer) {
+        CHECK(answer.error() == UpstreamFailure::Unreachable);
+        co_return std::nullopt;
+    }
+    std::string body;
+    for (;;) {
+        const auto piece = co_await (*answer)->read();
+        if (!piece) co_return std::nullopt;
+        if (piece->empty()) co_return body;
+        body += *piece;
+    }
+}
+
+std::optional<std::string> ask_upstream(const TlsServer& server, const std::string& host,
+                                        const std::string& ca_file) {
+    metrics::Registry metrics;
+    UpstreamClient::Options options;
+    options.base = *parse_url("https://" + host + ":" + std::to_string(server.port));
+    options.ca_file = ca_file;
+    const auto client = make_upstream_client(options, metrics);
+    Loop loop;
+    const auto first = loop.run(ask_once(*client));
+    if (first) CHECK(loop.run(ask_once(*client)) == first);
+    return first;
+}
+
+}  // namespace
+
+TEST_CASE("tls: a certificate of our own is believed if we say so, by name and by address") {
+    const TlsServer server{"DNS:localhost,IP:127.0.0.1"};
+    for (const std::string host : {"localhost", "127.0.0.1"}) {
+        CAPTURE(host);
+        CHECK(ask_blocking(server, host, server.certificate) == "secret body");
+        CHECK(ask_upstream(server, host, server.certificate) == "secret body");
+    }
+}
+
+TEST_CASE("tls: a certificate that nobody vouches for is refused, and nothing is sent") {
+    const TlsServer server{"DNS:localhost,IP:127.0.0.1"};
+    CHECK_FALSE(ask_blocking(server, "localhost", ""));
+    CHECK_FALSE(ask_upstream(server, "localhost", ""));
+}
+
+TEST_CASE("tls: a good certificate of another host is refused, and nothing is sent") {
+    const TlsServer server{"DNS:other.example"};
+    for (const std::string host : {"localhost", "127.0.0.1"}) {
+        CAPTURE(host);
+        CHECK_FALSE(ask_blocking(server, host, server.certificate));
+        CHECK_FALSE(ask_upstream(server, host, server.certificate));
+    }
+}
+
+TEST_CASE("tls: certificates that can't be read make every call fail, not every call pass") {
+    const TlsServer server{"DNS:localhost"};
+    CHECK_FALSE(ask_blocking(server, "localhost", "/nonexistent.crt"));
+    CHECK_FALSE(ask_upstream(server, "localhost", "/nonexistent.crt"));
+}
+
+TEST_CASE("tls: who answers an https client in plain text was sent nothing") {
+    httplib::Server server;
+    const int port = server.bind_to_any_port("127.0.0.1");
+    const std::jthread thread{[&server] { server.listen_after_bind(); }};
+    while (!server.is_running()) std::this_thread::yield();
+    const auto client = make_client({});
+    ClientRequest request;
+    request.url = "https://127.0.0.1:" + std::to_string(port) + "/x";
+    const auto response = client->call(request);
+    REQUIRE_FALSE(response);
+    CHECK(response.error().kind == ClientError::Kind::NotSent);
+    server.stop();
+}
