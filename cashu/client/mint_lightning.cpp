@@ -47,7 +47,7 @@ public:
     Result<Invoice, BackendError> create_invoice(const InvoiceOrder& order) override {
         const auto before = labelled(order.label);
         if (!before) return fail(BackendError::Unreachable);
-        if (*before) return **before;
+        if (*before) return of_amount(**before, order);
         const auto quote = wallet_.request_quote(mint_, order.amount, order.memo);
         if (!quote) return fail(error_of(quote.error()));
         const auto invoice = parse_bolt11(quote->bolt11);
@@ -65,7 +65,7 @@ public:
         if (!stored) return fail(BackendError::Unreachable);
         const auto kept = labelled(order.label);
         if (!kept) return fail(BackendError::Unreachable);
-        if (*kept) return **kept;
+        if (*kept) return of_amount(**kept, order);
         return Invoice{.hash = invoice->payment_hash,
                        .bolt11 = quote->bolt11,
                        .expires_at = quote->expires_at};
@@ -101,6 +101,14 @@ public:
     void on_change(std::function<void(const PaymentHash&)>) override {}
 
 private:
+    // One label names one order.
+    static Result<Invoice, BackendError> of_amount(const Invoice& invoice,
+                                                   const InvoiceOrder& order) {
+        const auto parsed = parse_bolt11(invoice.bolt11);
+        if (!parsed || parsed->amount != order.amount) return fail(BackendError::Refused);
+        return invoice;
+    }
+
     // What was stored under that label, if anything was.
     Result<std::optional<Invoice>, Failed> labelled(const std::string& label) {
         return database_.read([&](store::Reader& reader) -> Result<std::optional<Invoice>, Failed> {

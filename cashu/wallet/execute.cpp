@@ -32,6 +32,12 @@ Time next_attempt(Time now, int attempts) {
     return now + std::min(doubled, kBackOffMax);
 }
 
+// Our counters lag behind (a database was restored from a backup): some outputs of the plan were
+// signed in a life that we don't remember. With its inputs unspent, the plan can never be acted on.
+bool is_output_refusal(const AnswerFacts& facts) {
+    return facts.code && (*facts.code == 11003 || *facts.code == 11008);
+}
+
 bool is_keyset_refusal(const AnswerFacts& facts) {
     return facts.code && *facts.code >= 12001 && *facts.code <= 12003;
 }
@@ -173,7 +179,7 @@ Result<Run::Step, WalletError> Run::resolve_swap(const AnswerFacts& facts,
         if (state->second == wire::ProofState::Spent) spent.insert(y.compressed());
     }
     if (!spent.empty()) return restore(spent, transmission);
-    if (is_keyset_refusal(facts)) return new_plan(facts);
+    if (is_keyset_refusal(facts) || is_output_refusal(facts)) return new_plan(facts);
     // Unspent is a snapshot: a request may still be under way, so nothing is released.
     const bool long_ago = wallet_.clock.now() - operation_.created_at > kPatience;
     if (long_ago) return block("the mint does not act on it: " + facts.detail);
@@ -185,7 +191,7 @@ Result<Run::Step, WalletError> Run::resolve_issue(const AnswerFacts& facts) {
     TRY(const auto state, ask_quote(wallet_, mint_, operation_.reference));
     if (!state) return wait(Outcome::Waiting, "the mint does not tell its quote's state");
     if (state->issued) return restore({}, Transmission::Repeated);
-    if (is_keyset_refusal(facts)) return new_plan(facts);
+    if (is_keyset_refusal(facts) || is_output_refusal(facts)) return new_plan(facts);
     if (wallet_.clock.now() - operation_.created_at > kPatience) {
         return block("the mint does not issue: " + facts.detail);
     }

@@ -145,13 +145,6 @@ std::uint64_t take_counters(Tx& tx, std::string_view name, std::int64_t count) {
     return unsigned_of(row->integer(0) - count);
 }
 
-void raise_counter(Tx& tx, std::string_view name, std::uint64_t next) {
-    tx.execute(
-        "INSERT INTO wallet_counter (name, next) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET "
-        "next = excluded.next WHERE wallet_counter.next < excluded.next",
-        name, signed_of(next));
-}
-
 std::optional<OperationId> find_joinable(Reader& reader, OperationKind kind,
                                          std::string_view reference) {
     const auto row = reader.query_one(

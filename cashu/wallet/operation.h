@@ -89,8 +89,6 @@ WalletError::Code failure_from_stored(std::int64_t number);
 
 // The next `count` values of a counter: the first of them. Never given out again.
 std::uint64_t take_counters(store::Tx&, std::string_view name, std::int64_t count);
-// At least `next` from now on.
-void raise_counter(store::Tx&, std::string_view name, std::uint64_t next);
 
 // One that has this reference and did not fail.
 std::optional<OperationId> find_joinable(store::Reader&, OperationKind, std::string_view reference);

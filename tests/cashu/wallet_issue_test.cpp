@@ -154,6 +154,9 @@ TEST_CASE("mint lightning: one label, one invoice; settled when the ecash is our
     REQUIRE(again);
     CHECK_EQ(first->hash, again->hash);
     CHECK_EQ(first->bolt11, again->bolt11);
+    auto other_amount = order;
+    other_amount.amount = sats(22);
+    CHECK_EQ(backend->create_invoice(other_amount).error(), BackendError::Refused);
     CHECK_EQ(backend->incoming(first->hash)->state, PaymentState::Pending);
     CHECK_EQ(backend->incoming(PaymentHash{{}}).error(), BackendError::NotFound);
     world.mint.pay(first->hash);

@@ -342,3 +342,21 @@ TEST_CASE("wallet: a stolen database spends nothing") {
         });
     CHECK_EQ(*leaks, 0);
 }
+
+TEST_CASE("wallet: counters that lag behind cost a plan, not the token") {
+    WalletWorld world;
+    world.fund({1, 2, 4});
+    // As after a backup was restored: outputs of the next plan were signed before.
+    const auto forgotten = world.database->transact([](store::Tx& tx) -> Result<void, WalletError> {
+        tx.execute("UPDATE wallet_counter SET next = 0");
+        tx.execute("DELETE FROM wallet_output");
+        return {};
+    });
+    REQUIRE(forgotten);
+    const auto token = world.token({8, 16, 32});
+    static_cast<void>(world.receive(token, "a").has_value());
+    world.recover_all();
+    CHECK(world.receive(token, "a"));
+    CHECK_EQ(world.available(), sats(63));
+    world.audit();
+}
