@@ -25,7 +25,8 @@ bool is_ipv6(const std::string& text) {
 // Names as DNS has them, underscores too, and IPv4 addresses. What is all digits and dots but not
 // an address ("127.1", "0177.0.0.1") is refused: resolvers read such names as addresses.
 bool is_host_name(const std::string& host) {
-    if (host.empty() || host.size() > 253 || host.front() == '.' || host.front() == '-') {
+    if (host.empty() || host.size() > 253 || host.front() == '.' || host.back() == '.' ||
+        host.front() == '-') {
         return false;
     }
     bool is_numeric = true;
