@@ -13,7 +13,8 @@
 namespace nutgate::http {
 namespace {
 
-constexpr std::size_t kBufferFirst = 16 * 1024;
+// A stream of small frames never needs more; what comes in bulk makes it grow.
+constexpr std::size_t kBufferFirst = 4 * 1024;
 
 }  // namespace
 
@@ -130,7 +131,7 @@ Task<std::size_t> UpstreamConnection::read(std::size_t bytes_max, Milliseconds t
         end_ -= begin_;
         begin_ = 0;
     }
-    if (end_ == storage_.size() && storage_.size() < bytes_max) {
+    if ((end_ == storage_.size() || comes_in_bulk_) && storage_.size() < bytes_max) {
         storage_.resize(std::min(std::max(2 * storage_.size(), kBufferFirst), bytes_max));
     }
     const auto room = boost::asio::buffer(storage_.data() + end_, storage_.size() - end_);
@@ -141,6 +142,7 @@ Task<std::size_t> UpstreamConnection::read(std::size_t bytes_max, Milliseconds t
                                     : co_await socket_.async_read_some(room, as_result);
     deadline_.clear();
     has_ended_well_ = error == boost::asio::error::eof;
+    comes_in_bulk_ = n == room.size();
     end_ += n;
     co_return n;
 }
@@ -158,7 +160,7 @@ bool UpstreamConnection::is_reusable() {
 
 void UpstreamConnection::rest(Milliseconds timeout) {
     deadline_.set(timeout);
-    constexpr std::size_t kKeptMax = 2 * kBufferFirst;
+    constexpr std::size_t kKeptMax = 16 * 1024;
     if (storage_.size() > kKeptMax) std::vector<char>{}.swap(storage_);
 }
 

@@ -58,6 +58,7 @@ private:
     std::vector<char> storage_;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
+    bool comes_in_bulk_ = false;
     bool has_expired_ = false;
     bool has_ended_well_ = false;
 };
