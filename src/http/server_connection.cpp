@@ -13,6 +13,7 @@ namespace nutgate::http {
 namespace {
 
 constexpr std::size_t kBodyReadMax = 256 * 1024;
+constexpr std::size_t kBodyKeptMax = 16 * 1024;
 constexpr std::size_t kLingerBytesMax = 8 * 1024 * 1024;
 constexpr std::size_t kBodyBytesPerSecondMin = 16 * 1024;
 
@@ -97,6 +98,8 @@ void Connection::finished() {
 Task<bool> Connection::serve_one() {
     request_.request_id.clear();
     request_.headers.clear();
+    // Of a large body nothing stays with a connection that may idle for a minute.
+    if (request_.body.capacity() > kBodyKeptMax) std::string{}.swap(request_.body);
     request_.body.clear();
     answer_ = Answer::None;
     framing_ = Framing::None;
