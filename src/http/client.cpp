@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -255,6 +256,9 @@ void PooledClient::forget_idle_hosts() {
 }  // namespace
 
 std::unique_ptr<Client> make_client(ClientOptions options) {
+    // The library writes to sockets without MSG_NOSIGNAL: a peer that hangs up at the wrong moment
+    // would end the process.
+    std::signal(SIGPIPE, SIG_IGN);
     return std::make_unique<PooledClient>(std::move(options));
 }
 

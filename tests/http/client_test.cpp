@@ -179,6 +179,20 @@ TEST_CASE("client: an endless answer is TooLarge, as is one that inflates") {
     CHECK(packed->body == "\x1f\x8b\x08\x01");
 }
 
+TEST_CASE(
+    "client: a peer that hangs up while we write makes a call Ambiguous, and ends no process") {
+    RawServer server{[](RawSocket& socket, std::size_t) {
+        socket.read_until("\r\n\r\n");
+        socket.reset();
+    }};
+    const auto client = make_client({});
+    for (int i = 0; i < 5; ++i) {
+        const auto result = client->call(post(server.url(), std::string(20'000'000, 'x')));
+        REQUIRE_FALSE(result);
+        CHECK(result.error().kind == Kind::Ambiguous);
+    }
+}
+
 TEST_CASE("client: a redirect is an answer; nobody goes there") {
     const RawServer elsewhere{[](RawSocket&, std::size_t) {}};
     const auto result =

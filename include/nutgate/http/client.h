@@ -48,6 +48,7 @@ struct ClientOptions {
     // store is a neighbour that this module may not know.
     int (*open_transactions)() = nullptr;
 };
+// Makes the process ignore SIGPIPE.
 std::unique_ptr<Client> make_client(ClientOptions options);
 
 }  // namespace nutgate::http
