@@ -138,8 +138,8 @@ struct Gateway::Impl {
             }
             http::UpstreamAnswer& found = **answer;
             if (found.status() >= 200 && found.status() < 300) {
-                co_return co_await relay({client, watch, found, upstream->traits(), services.clock},
-                                         flight);
+                const Leg leg{client, watch, found, upstream->traits(), services.clock};
+                co_return co_await relay(leg, flight);
             }
             flight.upstream_not_reached();
             last = co_await refused(found, *upstream);

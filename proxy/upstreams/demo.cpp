@@ -213,12 +213,18 @@ public:
 
     http::Task<Result<std::unique_ptr<http::UpstreamAnswer>, http::UpstreamFailure>>
     chat_completion(UpstreamCall call) override {
+        co_return answer(call);
+    }
+
+private:
+    std::unique_ptr<http::UpstreamAnswer> answer(const UpstreamCall& call) const {
         const auto asked = parse(call.body);
         if (!asked) {
-            const std::string error =
-                R"({"error":{"message":"No messages.","type":"invalid_request_error"}})";
-            co_return std::make_unique<DemoAnswer>(400, false, std::deque<std::string>{error},
-                                                   Milliseconds{}, nullptr);
+            std::deque<std::string> error;
+            error.emplace_back(
+                R"({"error":{"message":"No messages.","type":"invalid_request_error"}})");
+            return std::make_unique<DemoAnswer>(400, false, std::move(error), Milliseconds{},
+                                                nullptr);
         }
         std::vector<Choice> choices;
         for (std::size_t i = 0; i < asked->choices; ++i) choices.push_back(answer_to(*asked, i));
@@ -226,15 +232,14 @@ public:
                         {"created", to_unix_seconds(clock_.now())},
                         {"model", asked->model}};
         if (call.stream) {
-            co_return std::make_unique<DemoAnswer>(200, true, frames_of(*asked, choices, head),
-                                                   options_.token_time, call.abandonment);
+            return std::make_unique<DemoAnswer>(200, true, frames_of(*asked, choices, head),
+                                                options_.token_time, call.abandonment);
         }
-        co_return std::make_unique<DemoAnswer>(
-            200, false, std::deque<std::string>{whole_answer(*asked, choices, head)},
-            Milliseconds{}, nullptr);
+        std::deque<std::string> whole;
+        whole.push_back(whole_answer(*asked, choices, head));
+        return std::make_unique<DemoAnswer>(200, false, std::move(whole), Milliseconds{}, nullptr);
     }
 
-private:
     const DemoOptions options_;
     const Clock& clock_;
 };

@@ -33,9 +33,12 @@ inline Secret test_seed() { return Secret{Bytes(64, std::byte{7})}; }
 // Runs coroutines to their end on so many threads.
 inline void run_all(std::vector<std::function<http::Task<void>()>> tasks, int threads = 1) {
     boost::asio::io_context context{threads};
+    std::atomic<std::size_t> left = tasks.size();
     for (auto& task : tasks) {
-        boost::asio::co_spawn(context, task(), [](const std::exception_ptr& failure) {
+        boost::asio::co_spawn(context, task(), [&](const std::exception_ptr& failure) {
             if (failure) std::rethrow_exception(failure);
+            // Pooled connections would keep the loop running.
+            if (--left == 0) context.stop();
         });
     }
     std::vector<std::jthread> workers;

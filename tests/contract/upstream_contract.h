@@ -1,0 +1,88 @@
+// What every Upstream has to do, whatever lies behind it. Run by the demonstration, by the adapter
+// over HTTP, and by the fake that other tests trust.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <functional>
+#include <string>
+
+#include "nutgate/proxy/meter.h"
+#include "nutgate/proxy/upstream.h"
+
+namespace nutgate::test {
+
+struct UpstreamRun {
+    int status = 0;
+    std::string content_type;
+    std::string body;
+    bool failed = false;
+};
+
+// Runs one call to its end.
+using RunUpstream = std::function<UpstreamRun(proxy::Upstream&, proxy::UpstreamCall)>;
+
+inline http::Task<void> run_upstream(proxy::Upstream& upstream, proxy::UpstreamCall call,
+                                     UpstreamRun& run) {
+    const auto answer = co_await upstream.chat_completion(std::move(call));
+    if (!answer) {
+        run.failed = true;
+        co_return;
+    }
+    run.status = (*answer)->status();
+    run.content_type = (*answer)->headers().find("content-type").value_or("");
+    for (;;) {
+        const auto piece = co_await (*answer)->read();
+        if (!piece) run.failed = true;
+        if (!piece || piece->empty()) co_return;
+        run.body += *piece;
+    }
+}
+
+inline void check_upstream_contract(proxy::Upstream& upstream, const RunUpstream& run_call) {
+    using nlohmann::json;
+    const auto ask = [](const std::string& more) {
+        return R"({"model":"demo","messages":[{"role":"user","content":"one two three"}])" + more +
+               "}";
+    };
+
+    // A whole answer is JSON with choices and usage, within its limit.
+    const auto whole = run_call(upstream, {.body = ask(R"(,"max_tokens":4)")});
+    CHECK_FALSE(whole.failed);
+    CHECK(whole.status == 200);
+    CHECK(whole.content_type.starts_with("application/json"));
+    const json answer = json::parse(whole.body);
+    CHECK(answer["choices"].size() == 1);
+    CHECK(answer["choices"][0]["message"]["role"] == "assistant");
+    CHECK(answer["usage"]["completion_tokens"] <= 4);
+    CHECK(answer["usage"]["prompt_tokens"] > 0);
+
+    // A stream is events, complete, with usage when it is asked for, and none when it is not.
+    for (const bool usage : {true, false}) {
+        const auto stream = run_call(
+            upstream, {.body = ask(std::string{R"(,"max_tokens":4,"n":2,"stream":true)"} +
+                                   (usage ? R"(,"stream_options":{"include_usage":true})" : "")),
+                       .stream = true});
+        CHECK_FALSE(stream.failed);
+        CHECK(stream.status == 200);
+        CHECK(stream.content_type.starts_with("text/event-stream"));
+        proxy::SseMeter meter{proxy::SseMeter::Options{}};
+        std::string out;
+        meter.feed(stream.body, out);
+        CHECK(meter.done());
+        CHECK(meter.finished());
+        CHECK_FALSE(meter.failed());
+        CHECK(meter.delivered().text_bytes > 0);
+        CHECK(meter.usage().has_value() == usage);
+        if (usage) CHECK(meter.usage()->complete());
+    }
+
+    // What it can't answer has a status of its own and a body that says why.
+    const auto refused = run_call(upstream, {.body = R"({"model":"demo"})"});
+    CHECK_FALSE(refused.failed);
+    CHECK(refused.status == 400);
+    CHECK(json::parse(refused.body).contains("error"));
+}
+
+}  // namespace nutgate::test
