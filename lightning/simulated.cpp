@@ -1,7 +1,6 @@
 #include "nutgate/lightning/simulated.h"
 
 #include <algorithm>
-#include <semaphore>
 #include <utility>
 #include <vector>
 
@@ -154,11 +153,8 @@ SimulatedLightning::~SimulatedLightning() {
         closing_ = true;
         if (wake_) scheduler_.cancel(wake_->job);
     }
-    // The scheduler has one thread: once this job has run, none of ours is running any more.
-    std::binary_semaphore idle{0};
-    scheduler_.after(Milliseconds{0}, std::string{kJobName},
-                     [&idle](const std::stop_token&) { idle.release(); });
-    idle.acquire();
+    // One that was cancelled too late may still be at it.
+    scheduler_.wait_for_running();
 }
 
 // Never goes back, so that what was seen as settled stays so when the system's clock is set.

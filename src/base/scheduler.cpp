@@ -43,6 +43,12 @@ void Scheduler::hurry(JobId id) {
     changed_.notify_all();
 }
 
+void Scheduler::wait_for_running() {
+    std::unique_lock lock{mutex_};
+    if (!running_) return;
+    changed_.wait(lock, [this, seen = runs_] { return runs_ != seen; });
+}
+
 void Scheduler::cancel(JobId id) {
     const std::lock_guard lock{mutex_};
     entries_.erase(id);
@@ -74,9 +80,13 @@ void Scheduler::run(std::stop_token stop) {
         const JobId id = next->first;
         next->second.hurried = false;
         const Job job = next->second.job;
+        running_ = true;
         lock.unlock();
         job(stop);
         lock.lock();
+        running_ = false;
+        ++runs_;
+        changed_.notify_all();
         const auto ran = entries_.find(id);
         if (ran == entries_.end()) continue;
         if (ran->second.period == Milliseconds{0}) {

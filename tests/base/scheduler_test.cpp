@@ -46,3 +46,21 @@ TEST_CASE("scheduler: a cancelled job does not run, and the end waits for the ru
     CHECK(ended);
     CHECK_FALSE(cancelled_ran);
 }
+
+TEST_CASE("scheduler: an owner that cancelled its jobs can wait until none of them runs") {
+    Scheduler scheduler;
+    scheduler.wait_for_running();  // None is: it does not wait.
+    std::binary_semaphore started{0};
+    std::binary_semaphore let_go{0};
+    std::atomic<bool> ended = false;
+    const auto id = scheduler.every(Milliseconds{1}, "mine", [&](std::stop_token) {
+        started.release();
+        let_go.acquire();
+        ended = true;
+    });
+    started.acquire();
+    scheduler.cancel(id);
+    let_go.release();
+    scheduler.wait_for_running();
+    CHECK(ended);
+}

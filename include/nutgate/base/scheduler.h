@@ -33,6 +33,9 @@ public:
 
     // Brings the next run of a periodic job forward to now: a hint that there is something to do.
     void hurry(JobId id);
+    // Waits for the job that is running now, if one is: after cancelling all of its own, an owner
+    // may go. Not from a job. Returns at once when the scheduler has ended.
+    void wait_for_running();
     // After it returns the job does not run again; one that is running now may still be at it.
     void cancel(JobId id);
 
@@ -52,6 +55,8 @@ private:
     std::condition_variable_any changed_;
     std::map<JobId, Entry> entries_;  // Guarded by mutex_, as is all below.
     JobId next_id_ = 1;
+    bool running_ = false;
+    std::uint64_t runs_ = 0;  // How many have ended.
     std::jthread thread_;  // Last: it starts when all above is there, and ends first.
 };
 

@@ -35,8 +35,8 @@ namespace nutgate {
 // its way out still counts. Reads only, so it works beside a running node and after a killed one.
 Result<Msat, store::StoreFailure> simulated_balance(store::Database& database, const Clock& clock);
 
-// Thread-safe. All that it is given outlives it, the scheduler too: its destructor waits there for
-// a hint that is being given.
+// Thread-safe. All that it is given outlives it; the scheduler may have been stopped before. The
+// destructor waits for a hint that is being given, so no hint may destroy it.
 class SimulatedLightning final : public LightningBackend {
 public:
     struct Options {
