@@ -6,6 +6,7 @@
 using namespace nutgate;
 using namespace nutgate::literals;
 using test::FaultyMint;
+using test::Node;
 using test::Receive;
 using test::World;
 using Code = CashierError::Code;
@@ -257,4 +258,76 @@ TEST_CASE("cashier: a paid quote whose ecash is late is credited when it comes, 
     REQUIRE(world.cashier().settle_invoices());
     CHECK(world.cashier().invoice_status(invoice->invoice_id)->state == InvoiceState::Paid);
     CHECK(world.balance(key) == 9000_msat);
+}
+
+namespace {
+
+// A network so fast that an invoice is paid, and its ecash issued, before its caller has heard of
+// it: what the simulated one does with settle_ms = 0.
+class Eager final : public LightningBackend {
+public:
+    explicit Eager(World& world) : world_{world} {}
+    std::string name() const override { return real().name(); }
+    Network network() const override { return real().network(); }
+    Result<Invoice, BackendError> create_invoice(const InvoiceOrder& order) override {
+        auto invoice = real().create_invoice(order);
+        world_.lightning.mark_paid(invoice->hash, order.amount);
+        CHECK(world_.node->wallet.settle_quote(invoice->hash)->state == PaymentState::Settled);
+        return invoice;
+    }
+    Result<Payment, BackendError> incoming(const PaymentHash& hash) override {
+        return real().incoming(hash);
+    }
+    Result<Payment, BackendError> pay(const PaymentOrder& order) override {
+        return real().pay(order);
+    }
+    Result<Payment, BackendError> outgoing(const PaymentHash& hash) override {
+        return real().outgoing(hash);
+    }
+    Result<Msat, BackendError> estimate_fee(const Bolt11& invoice, Msat amount) override {
+        return real().estimate_fee(invoice, amount);
+    }
+    void on_change(std::function<void(const PaymentHash&)>) override {}
+
+private:
+    LightningBackend& real() const { return *world_.node->mint_lightning; }
+    World& world_;
+};
+
+}  // namespace
+
+TEST_CASE("cashier: money that is faster than its invoice waits for it, and is credited once") {
+    World world;
+    Eager eager{world};
+    payment::PaymentMethods methods;
+    methods.add(payment::make_lightning_method(eager, {}));
+    Node& node = *world.node;
+    Cashier cashier{node.database, node.ledger, node.keyring, node.books, node.wallet, methods,
+                    node.seed,     node.clock,  node.random,  {},         node.metrics};
+    const auto invoice = cashier.open_invoice(for_new_key(33_sat));
+    REQUIRE(invoice.has_value());
+    const auto status = cashier.invoice_status(invoice->invoice_id);
+    REQUIRE(status.has_value());
+    CHECK(status->state == InvoiceState::Paid);
+    REQUIRE(status->key.has_value());
+    CHECK(world.balance(*status->key) == 33'000_msat);
+    cashier.hint(invoice->payment_hash);
+    CHECK(*cashier.settle_invoices() == 0);
+    CHECK(world.balance(*status->key) == 33'000_msat);
+}
+
+TEST_CASE("cashier: a key made by an invoice has the limits that were asked for") {
+    World world;
+    auto request = for_new_key(5_sat);
+    request.limits = {.balance_limit = 900_msat, .reset = LimitReset::Monthly};
+    const auto invoice = world.cashier().open_invoice(request);
+    world.lightning.mark_paid(invoice->payment_hash, 5000_msat);
+    const auto key = world.cashier().invoice_status(invoice->invoice_id)->key;
+    REQUIRE(key.has_value());
+    CHECK(world.cashier().info(*key)->record.limits.balance_limit == 900_msat);
+    CHECK(world.cashier().info(*key)->record.limits.reset == LimitReset::Monthly);
+    request.limits.valid_until = world.clock.now();
+    CHECK(world.cashier().open_invoice(request).error().code == Code::LimitInvalid);
+    request.limits = {.balance_limit = {}, .reset = LimitReset::Daily};
+    CHECK(world.cashier().open_invoice(request).error().code == Code::LimitInvalid);
 }
