@@ -90,10 +90,11 @@ Result<Outcome, WalletError> Run::go() {
 
 Result<Run::Step, WalletError> Run::transmit() {
     const auto body = wallet_.open(operation_.request, operation_.id, Sealed::Request);
+    if (!body) return block("its request was written down under another seed");
     TRY(const auto count, wallet_.database.transact([&](store::Tx& tx) -> Result<int, WalletError> {
         return note_transmission(tx, operation_.id);
     }));
-    return judge(post(operation_.path, body),
+    return judge(post(operation_.path, *body),
                  count == 1 ? Transmission::First : Transmission::Repeated);
 }
 
@@ -299,8 +300,9 @@ Result<Run::Step, WalletError> Run::new_plan(const AnswerFacts& facts) {
         if (!text) return block("its quote is not on file: " + facts.detail);
         body = *std::move(text);
     } else {
-        auto request = wire::parse_swap_request(
-            wallet_.open(operation_.request, operation_.id, Sealed::Request));
+        const auto text = wallet_.open(operation_.request, operation_.id, Sealed::Request);
+        VERIFY(text.has_value());  // It was opened a moment ago, to be sent.
+        auto request = wire::parse_swap_request(*text);
         VERIFY(request.has_value());
         request->outputs.clear();
         for (const auto& output : outputs) request->outputs.push_back(output.message);

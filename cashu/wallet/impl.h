@@ -78,7 +78,9 @@ struct Wallet::Impl {
     Result<const WalletMint*, WalletError> mint_of(const Token& token);
 
     Bytes seal(BytesView plain, const OperationId& id, wallet::Sealed what);
-    std::string open(BytesView sealed, const OperationId& id, wallet::Sealed what) const;
+    // Empty if it was sealed under another seed.
+    std::optional<std::string> open(BytesView sealed, const OperationId& id,
+                                    wallet::Sealed what) const;
 
     BlindingSecret secret_of(const KeysetId& keyset, std::uint64_t counter) const;
     // Takes counters in a transaction of its own, then does the curve work.

@@ -360,3 +360,21 @@ TEST_CASE("wallet: counters that lag behind cost a plan, not the token") {
     CHECK_EQ(world.available(), sats(63));
     world.audit();
 }
+
+TEST_CASE("wallet: another seed finishes nothing, says so, and harms nothing") {
+    WalletWorld world;
+    const auto token = world.token({8, 2});
+    world.mint.fault("/v1/swap", Fault::NotSent);
+    CHECK_EQ(code_of(world.receive(token, "a")), Code::InProgress);
+    std::swap(world.seed[0], world.seed[1]);
+    world.reopen();
+    const auto recovery = world.wallet->recover();
+    REQUIRE(recovery);
+    CHECK_EQ(recovery->waiting, 1);
+    CHECK_EQ(world.told("receive_failed").size(), 0);
+    std::swap(world.seed[0], world.seed[1]);
+    world.reopen();
+    world.recover_all();
+    CHECK_EQ(world.available(), sats(10));
+    world.audit();
+}

@@ -41,8 +41,7 @@ public:
                                           .also_known_as = {},
                                           .token_url = kFakeMintUrl,
                                           .client = &mint}},
-            Secret{to_bytes("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")},
-            settler, clock, *random, metrics);
+            Secret{to_bytes(seed)}, settler, clock, *random, metrics);
         db_ = &through;
     }
     void reopen() { reopen(*database); }
@@ -126,6 +125,7 @@ public:
         CHECK_EQ(held + handed_out + outside, mint.outstanding());
     }
 
+    std::string seed = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     FakeMint mint;
     FixedClock clock;
     RecordingSettler settler;
