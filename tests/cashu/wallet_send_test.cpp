@@ -208,7 +208,9 @@ TEST_CASE("wallet: 64 sends race, and no proof is given away twice") {
     std::set<std::string> secrets;
     std::size_t proofs = 0;
     for (const auto& event : world.told("sent")) {
-        for (const auto& proof : parse_token(event.token)->proofs) {
+        const auto token = parse_token(event.token);
+        REQUIRE(token);
+        for (const auto& proof : token->proofs) {
             ++proofs;
             secrets.insert(proof.secret);
         }
