@@ -93,9 +93,15 @@ Answered Mint::Impl::melt(const RequestKey& key, std::string_view body) {
                 .query_one("SELECT 1 FROM mint_quotes WHERE payment_hash = $1", row.payment)
                 .has_value();
         }));
-    if (own) return melt_internally(key, row, inputs, request.outputs);
+    if (own) {
+        // Somebody may have paid it from outside, and nobody asked yet: who melts now would pay for
+        // what is paid.
+        TRY_VOID(ask_incoming(row.payment));
+        return melt_internally(key, row, inputs, request.outputs);
+    }
 
     const Pursuit pursuit{*this, row.id};
+    if (!pursuit.mine()) return fail(MintError{Code::QuotePending, "the quote is being paid"});
     TRY_VOID(begin_melt(key, row, inputs, request.outputs));
     // From here on the tokens are in flight. What fails now leaves them there, and poll() finds
     // out.

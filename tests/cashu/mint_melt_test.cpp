@@ -63,6 +63,17 @@ TEST_CASE("mint 55: an own invoice that was paid already is not paid again") {
     world.swapped(proofs, {16});
 }
 
+TEST_CASE("mint 55: an own invoice that was paid from outside a moment ago is not paid again") {
+    MintWorld world;
+    const auto proofs = world.buy({16});
+    const auto bought = world.quote(10);
+    const auto melt = world.melt_quote(bought.request);
+    world.pay(bought);
+    CHECK(code(world.melt(melt, proofs)) == 20006);
+    CHECK(world.quote_again(bought.quote).mintable() == 10);
+    world.swapped(proofs, {16});
+}
+
 TEST_CASE("mint 56, 60: a payment has its preimage, and what it did not cost is change") {
     MintWorld world;
     world.lightning.set_fee(5'000_msat);
