@@ -1,0 +1,151 @@
+#include <array>
+
+#include "config.h"
+
+namespace nutgate::app {
+namespace {
+
+std::string quoted(std::string_view text) {
+    std::string result = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') result += '\\';
+        if (c == '\n') {
+            result += "\\n";
+            continue;
+        }
+        result += c;
+    }
+    return result + "\"";
+}
+
+std::string listed(const std::vector<std::string>& items) {
+    std::string text = "[";
+    for (const std::string& item : items) {
+        if (text.size() > 1) text += ", ";
+        text += quoted(item);
+    }
+    return text + "]";
+}
+
+class TomlPrinter final : public ConfigVisitor {
+public:
+    void section(std::string_view name, std::string_view) override {
+        out_ += out_.empty() ? "" : "\n";
+        out_ += "[" + std::string{name} + "]\n";
+    }
+    void text(const Key& key, std::string& value) override {
+        if (in_list_ && value.empty()) return;
+        line(key, quoted(value));
+    }
+    void choice(const Key& key, std::string& value, const std::vector<std::string_view>&) override {
+        line(key, quoted(value));
+    }
+    void integer(const Key& key, std::int64_t& value) override {
+        if (in_list_ && value < 0) return;
+        line(key, std::to_string(value));
+    }
+    void flag(const Key& key, bool& value) override { line(key, value ? "true" : "false"); }
+    void list(const Key& key, std::vector<std::string>& value) override { line(key, listed(value)); }
+    void upstreams(std::vector<UpstreamConfig>& value) override { tables("upstream", value); }
+    void models(std::vector<ModelConfig>& value) override { tables("model", value); }
+
+    std::string take() { return std::move(out_); }
+
+private:
+    template <class Item>
+    void tables(std::string_view name, std::vector<Item>& value) {
+        for (Item& item : value) {
+            out_ += "\n[[" + std::string{name} + "]]\n";
+            in_list_ = true;
+            visit(item, *this);
+            in_list_ = false;
+        }
+    }
+    void line(const Key& key, const std::string& value) {
+        out_ += std::string{key.name} + " = " + value + "\n";
+    }
+
+    std::string out_;
+    bool in_list_ = false;
+};
+
+class ReferencePrinter final : public ConfigVisitor {
+public:
+    void section(std::string_view name, std::string_view what) override {
+        out_ += "\n## [" + std::string{name} + "]\n\n" + std::string{what} + "\n\n";
+        head();
+    }
+    void text(const Key& key, std::string& value) override {
+        row(key, "text", value.empty() ? "" : quoted(value));
+    }
+    void choice(const Key& key, std::string& value,
+                const std::vector<std::string_view>& allowed) override {
+        std::string words;
+        for (const auto word : allowed) {
+            if (word.empty()) continue;
+            words += words.empty() ? "" : ", ";
+            words += word;
+        }
+        row(key, "one of: " + words, value.empty() ? "" : quoted(value));
+    }
+    void integer(const Key& key, std::int64_t& value) override {
+        const bool optional = key.min < 0;
+        row(key, std::to_string(optional ? 0 : key.min) + " to " + std::to_string(key.max),
+            optional ? "" : std::to_string(value));
+    }
+    void flag(const Key& key, bool& value) override {
+        row(key, "true or false", value ? "true" : "false");
+    }
+    void list(const Key& key, std::vector<std::string>& value) override {
+        row(key, "list of texts", listed(value));
+    }
+    void upstreams(std::vector<UpstreamConfig>&) override {
+        tables("upstream", "Who does the work: one table each.", UpstreamConfig{});
+    }
+    void models(std::vector<ModelConfig>&) override {
+        tables("model", "What is sold: one table each. A model without a price is not sold.",
+               ModelConfig{});
+    }
+
+    std::string take() { return std::move(out_); }
+
+private:
+    template <class Item>
+    void tables(std::string_view name, std::string_view what, Item item) {
+        out_ += "\n## [[" + std::string{name} + "]]\n\n" + std::string{what} + "\n\n";
+        head();
+        visit(item, *this);
+    }
+    void head() { out_ += "| key | what | values | default |\n|---|---|---|---|\n"; }
+    void row(const Key& key, const std::string& values, const std::string& value) {
+        out_ += "| `" + std::string{key.name} + "` | " + std::string{key.what} + " | " + values +
+                " | " + (value.empty() ? "–" : "`" + value + "`") + " |\n";
+    }
+
+    std::string out_;
+};
+
+}  // namespace
+
+std::string to_toml(const Config& config) {
+    Config copy = config;
+    TomlPrinter printer;
+    visit(copy, printer);
+    return printer.take();
+}
+
+std::string reference_markdown() {
+    Config defaults;
+    ReferencePrinter printer;
+    visit(defaults, printer);
+    return "# Configuration\n\n"
+           "One TOML file, given as `nutgate serve --config FILE`. Each key outside of the lists of\n"
+           "tables can also come from the environment as `NUTGATE_<SECTION>_<KEY>`, in capitals, with\n"
+           "`_` for `.`; lists are separated by commas. The environment wins over the file, the command\n"
+           "line over both. Unknown keys are errors. Secrets are never in the file: it names the variable\n"
+           "or the file that holds them. `nutgate serve --check` validates and prints what is in effect.\n"
+           "\nThis page is written by `nutgate config-reference`; a test compares them.\n" +
+           printer.take();
+}
+
+}  // namespace nutgate::app
