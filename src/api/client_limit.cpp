@@ -1,8 +1,7 @@
 #include "client_limit.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
 #include <iterator>
 

@@ -30,14 +30,18 @@ void add_page_routes(http::Server& server) {
     serve("/", "text/html; charset=utf-8", kPageHtml);
     serve("/page.css", "text/css; charset=utf-8", kPageCss);
     serve("/page.js", "text/javascript; charset=utf-8", kPageScript);
-    server.route_blocking({.method = http::Method::Get, .pattern = "/qr.svg"},
-                          [](const http::Request& request) {
-                              const auto svg = qr_svg(request.query_value("text").value_or(""));
-                              if (!svg) return http::json_response(400, R"({"error":{"message":"text must be 1 to 2048 bytes","type":"invalid_request_error","code":"invalid_text","param":"text"}})");
-                              auto response = asset("image/svg+xml", *svg);
-                              response.headers.set("Cache-Control", "no-store");
-                              return response;
-                          });
+    server.route_blocking({.method = http::Method::Get, .pattern = "/qr.svg"}, [](const http::
+                                                                                      Request&
+                                                                                          request) {
+        const auto svg = qr_svg(request.query_value("text").value_or(""));
+        if (!svg)
+            return http::json_response(
+                400,
+                R"({"error":{"message":"text must be 1 to 2048 bytes","type":"invalid_request_error","code":"invalid_text","param":"text"}})");
+        auto response = asset("image/svg+xml", *svg);
+        response.headers.set("Cache-Control", "no-store");
+        return response;
+    });
 }
 
 }  // namespace nutgate::api

@@ -1,5 +1,5 @@
-// The page at "/": what is sold, at what price, top up with a QR code, check and refund a key. Plain
-// files embedded at build time; nothing is loaded from elsewhere, and the policy says so.
+// The page at "/": what is sold, at what price, top up with a QR code, check and refund a key.
+// Plain files embedded at build time; nothing is loaded from elsewhere, and the policy says so.
 #pragma once
 
 #include "nutgate/http/server.h"

@@ -1,8 +1,7 @@
 #include "qr.h"
 
-#include <qrencode.h>
-
 #include <memory>
+#include <qrencode.h>
 
 namespace nutgate::api {
 namespace {

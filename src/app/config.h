@@ -17,7 +17,7 @@ namespace nutgate::app {
 
 // The price of a model, as typed: decimals stay text until proxy/pricing parses them exactly.
 struct PriceConfig {
-    std::string input_usd;   // USD per million tokens.
+    std::string input_usd;  // USD per million tokens.
     std::string output_usd;
     std::string cached_input_usd;
     std::string margin;

@@ -35,7 +35,8 @@ void check_listen(const Config& c, Mistakes& out) {
 
 void check_mints(const Config& c, Mistakes& out) {
     if (c.mints.empty()) {
-        out.push_back({"wallet.mints", "names no mint: the node would have nothing to be paid with"});
+        out.push_back(
+            {"wallet.mints", "names no mint: the node would have nothing to be paid with"});
     }
     std::set<std::string> seen;
     for (std::size_t i = 0; i < c.mints.size(); ++i) {
@@ -100,7 +101,8 @@ void check_upstreams(const Config& c, const Environment& environment, Mistakes& 
         }
         const bool local = http::is_loopback_host(url->host);
         if (c.dev && !local && !c.dev_allow_upstream) {
-            out.push_back({key + "url", "is not on this machine: --dev needs --dev-allow-upstream"});
+            out.push_back(
+                {key + "url", "is not on this machine: --dev needs --dev-allow-upstream"});
         }
         if ((own && own->port != 0 && local && url->port == own->port) ||
             (own_url && own_url->origin() == url->origin())) {
@@ -109,8 +111,7 @@ void check_upstreams(const Config& c, const Environment& environment, Mistakes& 
     }
 }
 
-void check_price(const Config& c, const ModelConfig& model, const std::string& key,
-                 Mistakes& out) {
+void check_price(const Config& c, const ModelConfig& model, const std::string& key, Mistakes& out) {
     const PriceConfig& p = model.price;
     const bool usd = !p.input_usd.empty() || !p.output_usd.empty();
     const bool msat = p.input_msat_per_1k >= 0 || p.output_msat_per_1k >= 0;
@@ -131,8 +132,8 @@ void check_price(const Config& c, const ModelConfig& model, const std::string& k
     if (usd && c.btc_usd.empty()) {
         out.push_back({"rates.btc_usd", "is needed: model \"" + model.id + "\" is priced in USD"});
     }
-    const bool zero = msat && p.input_msat_per_1k == 0 && p.output_msat_per_1k == 0 &&
-                      p.request_msat == 0;
+    const bool zero =
+        msat && p.input_msat_per_1k == 0 && p.output_msat_per_1k == 0 && p.request_msat == 0;
     if (zero && !p.free) {
         out.push_back({key, "is zero: say free = true if that is meant"});
     }
@@ -154,7 +155,8 @@ void check_models(const Config& c, Mistakes& out) {
         if (model.upstreams.empty()) out.push_back({key + "upstreams", "names no upstream"});
         for (const std::string& name : model.upstreams) {
             if (!upstreams.contains(name)) {
-                out.push_back({key + "upstreams", "names \"" + name + "\", which no [[upstream]] has"});
+                out.push_back(
+                    {key + "upstreams", "names \"" + name + "\", which no [[upstream]] has"});
             }
         }
         if (model.context < 1) out.push_back({key + "context", "is required"});

@@ -78,26 +78,26 @@ void visit_limits(Config& c, ConfigVisitor& v) {
     v.section("limits", "Bounds. Beyond one: 413, 429 or 503, and nothing is changed.");
     v.integer({"data_threads", "Threads of the data plane; 0: one per core.", 0, 256},
               c.data_threads);
-    v.integer({"control_threads", "Threads for balance, Lightning, mint and operator calls.", 1,
-               256},
-              c.control_threads);
+    v.integer(
+        {"control_threads", "Threads for balance, Lightning, mint and operator calls.", 1, 256},
+        c.control_threads);
     v.integer({"connections_max", "Open connections of the public face.", 16, 1'000'000},
               c.connections_max);
     v.integer({"body_bytes_max", "Bytes of a request's body.", 1024, 256 * 1024 * 1024},
               c.body_bytes_max);
     v.integer({"choices_max", "Largest n of a chat completion.", 1, 128}, c.choices_max);
-    v.integer({"drain_ms", "Milliseconds that running requests have after SIGTERM.", 0,
-               kMillisecondsMax},
-              c.drain_ms);
-    v.integer({"hold_ttl_s", "Seconds after which money held for a dead request is freed.", 10,
-               86'400},
-              c.hold_ttl_s);
-    v.integer({"invoices_per_client_per_minute", "Invoices that one address may ask for.", 1,
-               1'000'000},
-              c.invoices_per_client_per_minute);
-    v.integer({"creates_per_client_per_minute", "Tokens that one address may hand in.", 1,
-               1'000'000},
-              c.creates_per_client_per_minute);
+    v.integer(
+        {"drain_ms", "Milliseconds that running requests have after SIGTERM.", 0, kMillisecondsMax},
+        c.drain_ms);
+    v.integer(
+        {"hold_ttl_s", "Seconds after which money held for a dead request is freed.", 10, 86'400},
+        c.hold_ttl_s);
+    v.integer(
+        {"invoices_per_client_per_minute", "Invoices that one address may ask for.", 1, 1'000'000},
+        c.invoices_per_client_per_minute);
+    v.integer(
+        {"creates_per_client_per_minute", "Tokens that one address may hand in.", 1, 1'000'000},
+        c.creates_per_client_per_minute);
     v.integer({"status_per_client_per_minute", "Invoice look-ups of one address.", 1, 1'000'000},
               c.status_per_client_per_minute);
     v.integer({"open_invoices_max", "Unpaid invoices of all clients together.", 1, 10'000'000},
@@ -128,12 +128,12 @@ void visit(UpstreamConfig& u, ConfigVisitor& v) {
               "When a client leaves: \"cancel\" (it stops billing too) or \"drain\" (it bills the "
               "whole answer, so read it to its end)."},
              u.on_disconnect, {"cancel", "drain"});
-    v.integer({"head_timeout_ms", "Milliseconds until an answer must begin.", 100,
-               kMillisecondsMax},
-              u.head_timeout_ms);
-    v.integer({"gap_timeout_ms", "Milliseconds between two pieces of an answer.", 100,
-               kMillisecondsMax},
-              u.gap_timeout_ms);
+    v.integer(
+        {"head_timeout_ms", "Milliseconds until an answer must begin.", 100, kMillisecondsMax},
+        u.head_timeout_ms);
+    v.integer(
+        {"gap_timeout_ms", "Milliseconds between two pieces of an answer.", 100, kMillisecondsMax},
+        u.gap_timeout_ms);
 }
 
 void visit(ModelConfig& m, ConfigVisitor& v) {
@@ -153,12 +153,12 @@ void visit(PriceConfig& p, ConfigVisitor& v) {
            p.cached_input_usd);
     v.text({"price.margin", "Factor on the USD prices, a decimal in quotes. Default \"1\"."},
            p.margin);
-    v.integer({"price.input_msat_per_1k", "Millisatoshi per thousand input tokens.", -1,
-               kMsatPriceMax},
-              p.input_msat_per_1k);
-    v.integer({"price.output_msat_per_1k", "Millisatoshi per thousand output tokens.", -1,
-               kMsatPriceMax},
-              p.output_msat_per_1k);
+    v.integer(
+        {"price.input_msat_per_1k", "Millisatoshi per thousand input tokens.", -1, kMsatPriceMax},
+        p.input_msat_per_1k);
+    v.integer(
+        {"price.output_msat_per_1k", "Millisatoshi per thousand output tokens.", -1, kMsatPriceMax},
+        p.output_msat_per_1k);
     v.integer({"price.cached_input_msat_per_1k", "Millisatoshi per thousand cached input tokens.",
                -1, kMsatPriceMax},
               p.cached_input_msat_per_1k);

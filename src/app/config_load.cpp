@@ -1,5 +1,3 @@
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -7,6 +5,7 @@
 #include <iterator>
 #include <optional>
 #include <set>
+#include <toml++/toml.h>
 
 #include "config.h"
 
@@ -151,8 +150,8 @@ private:
         if (node == nullptr) return;
         const auto* array = node->as_array();
         if (array == nullptr) {
-            mistakes_.push_back({std::string{name}, "must be written as [[" + std::string{name} +
-                                                        "]]"});
+            mistakes_.push_back(
+                {std::string{name}, "must be written as [[" + std::string{name} + "]]"});
             taken_.insert(std::string{name});
             return;
         }
@@ -197,13 +196,15 @@ private:
         return std::nullopt;
     }
 
-    void report_unknown(const toml::table& table, const std::string& path) {  // NOLINT(misc-no-recursion)
+    void report_unknown(const toml::table& table,
+                        const std::string& path) {  // NOLINT(misc-no-recursion)
         for (const auto& [key, node] : table) {
             const std::string here =
                 path.empty() ? std::string{key.str()} : path + "." + std::string{key.str()};
             if (const auto* table_here = node.as_table()) {
                 report_unknown(*table_here, here);
-            } else if (const auto* array = node.as_array(); array != nullptr && !taken_.contains(here)) {
+            } else if (const auto* array = node.as_array();
+                       array != nullptr && !taken_.contains(here)) {
                 std::size_t index = 0;
                 bool tables = false;
                 for (const auto& item : *array) {
@@ -279,10 +280,12 @@ Result<std::string, std::string> read_api_key(const UpstreamConfig& upstream,
         if (!file) return fail("names the file " + upstream.api_key_file + ", which can't be read");
         key.assign(std::istreambuf_iterator<char>{file}, {});
         while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
-        if (key.empty()) return fail("names the file " + upstream.api_key_file + ", which is empty");
+        if (key.empty())
+            return fail("names the file " + upstream.api_key_file + ", which is empty");
     }
     for (const char c : key) {
-        if (c <= ' ' || c >= '\x7f') return fail(std::string{"holds a key with a space or control character"});
+        if (c <= ' ' || c >= '\x7f')
+            return fail(std::string{"holds a key with a space or control character"});
     }
     return key;
 }

@@ -45,7 +45,9 @@ public:
         line(key, std::to_string(value));
     }
     void flag(const Key& key, bool& value) override { line(key, value ? "true" : "false"); }
-    void list(const Key& key, std::vector<std::string>& value) override { line(key, listed(value)); }
+    void list(const Key& key, std::vector<std::string>& value) override {
+        line(key, listed(value));
+    }
     void upstreams(std::vector<UpstreamConfig>& value) override { tables("upstream", value); }
     void models(std::vector<ModelConfig>& value) override { tables("model", value); }
 
@@ -139,11 +141,16 @@ std::string reference_markdown() {
     ReferencePrinter printer;
     visit(defaults, printer);
     return "# Configuration\n\n"
-           "One TOML file, given as `nutgate serve --config FILE`. Each key outside of the lists of\n"
-           "tables can also come from the environment as `NUTGATE_<SECTION>_<KEY>`, in capitals, with\n"
-           "`_` for `.`; lists are separated by commas. The environment wins over the file, the command\n"
-           "line over both. Unknown keys are errors. Secrets are never in the file: it names the variable\n"
-           "or the file that holds them. `nutgate serve --check` validates and prints what is in effect.\n"
+           "One TOML file, given as `nutgate serve --config FILE`. Each key outside of the lists "
+           "of\n"
+           "tables can also come from the environment as `NUTGATE_<SECTION>_<KEY>`, in capitals, "
+           "with\n"
+           "`_` for `.`; lists are separated by commas. The environment wins over the file, the "
+           "command\n"
+           "line over both. Unknown keys are errors. Secrets are never in the file: it names the "
+           "variable\n"
+           "or the file that holds them. `nutgate serve --check` validates and prints what is in "
+           "effect.\n"
            "\nThis page is written by `nutgate config-reference`; a test compares them.\n" +
            printer.take();
 }

@@ -1,15 +1,14 @@
 #include "data_dir.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
 #include <fstream>
 #include <iterator>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <system_error>
+#include <unistd.h>
 #include <utility>
 
 #include "nutgate/base/bytes.h"
@@ -45,7 +44,8 @@ Result<void, DataDirError> write_private(const std::filesystem::path& path, std:
     const auto failure = system_error("can't write", temporary);
     ::close(file);
     if (!written) return fail(failure);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(system_error("can't name", path));
+    if (::rename(temporary.c_str(), path.c_str()) != 0)
+        return fail(system_error("can't name", path));
     const int folder = ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {
         (void)::fsync(folder);
@@ -98,8 +98,10 @@ struct StampError {
 
 std::string_view to_text(Money money) {
     switch (money) {
-        case Money::Dev: return "dev";
-        case Money::Bitcoin: return "bitcoin";
+        case Money::Dev:
+            return "dev";
+        case Money::Bitcoin:
+            return "bitcoin";
     }
     return "";
 }
@@ -110,7 +112,8 @@ Result<DataDir, DataDirError> DataDir::own(const std::filesystem::path& folder,
     if (std::filesystem::create_directories(folder, failure)) {
         std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failure);
     }
-    if (failure) return fail(DataDirError{"can't create " + folder.string() + ": " + failure.message()});
+    if (failure)
+        return fail(DataDirError{"can't create " + folder.string() + ": " + failure.message()});
     const auto lock_path = folder / kLockFile;
     const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0) return fail(system_error("can't open", lock_path));
@@ -140,7 +143,8 @@ DataDir::~DataDir() {
 Result<Secret, DataDirError> DataDir::words() const {
     TRY(const auto text, read_line(folder_ / kSeedFile));
     if (!crypto::mnemonic_valid(text)) {
-        return fail(DataDirError{"the words in " + (folder_ / kSeedFile).string() + " are not valid"});
+        return fail(
+            DataDirError{"the words in " + (folder_ / kSeedFile).string() + " are not valid"});
     }
     return Secret{to_bytes(text)};
 }

@@ -76,10 +76,10 @@ TEST_CASE("config: all mistakes are named at once, each with its key") {
         context = 10
         output_max = 20
     )toml");
-    for (const auto* key : {"surprise", "node.colour", "node.name", "listen.public",
-                            "limits.control_threads", "upstream[0].url", "upstream[0].api_key_env",
-                            "upstream[0].flavour", "model[0].upstreams", "model[0].output_max",
-                            "model[0].price", "wallet.mints"}) {
+    for (const auto* key :
+         {"surprise", "node.colour", "node.name", "listen.public", "limits.control_threads",
+          "upstream[0].url", "upstream[0].api_key_env", "upstream[0].flavour", "model[0].upstreams",
+          "model[0].output_max", "model[0].price", "wallet.mints"}) {
         CAPTURE(key);
         CHECK(names(mistakes, key));
     }
@@ -115,8 +115,8 @@ TEST_CASE("config: with --dev nothing real is allowed") {
 }
 
 TEST_CASE("config: without --dev there is no play money") {
-    const auto mistakes = mistakes_of(std::string{kSeller} +
-                                      "[mint]\nenabled = true\nbackend = \"simulated\"\n");
+    const auto mistakes =
+        mistakes_of(std::string{kSeller} + "[mint]\nenabled = true\nbackend = \"simulated\"\n");
     CHECK(names(mistakes, "mint.backend"));
 }
 

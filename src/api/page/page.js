@@ -45,7 +45,7 @@ let watching = 0;
 async function watch(id) {
   const mine = ++watching;
   while (mine === watching) {
-    const state = await call('/lightning/invoice/' + id + '/status?wait=20');
+    const state = await call('/lightning/invoice/' + id + '/status');
     if (state.status === 'paid') {
       say('invoice-state', 'Paid.');
       return showKey(state.api_key);

@@ -1,0 +1,53 @@
+// The operator's commands, one function each. They return the process's exit code: 0 done, 1
+// failed, 2 bad arguments or configuration.
+//
+// Those that only read work on the data dir at any time, running, stopped or killed; those that
+// write go through the operator face of the running node.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config.h"
+
+namespace nutgate::app {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kMisused = 2;
+
+struct ServeArguments {
+    std::string config_file;
+    std::string data_dir;
+    std::string listen;
+    std::string operator_listen;
+    bool dev = false;
+    bool dev_allow_upstream = false;
+    bool check = false;
+    // The quick start: an upstream, and every model that it lists, at this price.
+    std::string upstream_url;
+    std::string upstream_key_env;
+    std::int64_t price_input_msat_per_1k = -1;
+    std::int64_t price_output_msat_per_1k = -1;
+};
+int serve(const ServeArguments& arguments);
+
+enum class Output { Text, Json };
+
+int audit(const std::string& data_dir, bool full, Output output);
+int list_keys(const std::string& data_dir, int limit, Output output);
+int wallet_balance(const std::string& data_dir, Output output);
+int wallet_operations(const std::string& data_dir, int limit, Output output);
+int wallet_seed(const std::string& data_dir, Output output);
+int wallet_send(const std::string& data_dir, std::int64_t amount_sats, const std::string& request,
+                Output output);
+int mint_info(const std::string& data_dir, Output output);
+int back_up(const std::string& data_dir, const std::string& target, Output output);
+int version(Output output);
+
+// Says on stderr what went wrong.
+int complain(const std::string& what, int code = kFailed);
+int complain(const std::vector<Mistake>& mistakes);
+
+}  // namespace nutgate::app

@@ -1,0 +1,134 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "commands.h"
+
+using namespace nutgate::app;
+
+namespace {
+
+struct Arguments {
+    std::string data_dir;
+    bool dev = false;
+    bool json = false;
+    bool full = false;
+    int limit = 100;
+    std::int64_t amount_sats = 0;
+    std::string request;
+    std::string target;
+    ServeArguments serve;
+
+    std::string folder() const {
+        if (!data_dir.empty()) return data_dir;
+        return dev ? "nutgate-dev" : "nutgate-data";
+    }
+    Output output() const { return json ? Output::Json : Output::Text; }
+};
+
+CLI::App* add_command(CLI::App& parent, Arguments& arguments, const std::string& name,
+                      const std::string& what) {
+    CLI::App* command = parent.add_subcommand(name, what);
+    command->add_option("--data-dir", arguments.data_dir,
+                        "folder of the node (default ./nutgate-data, with --dev ./nutgate-dev)");
+    command->add_flag("--dev", arguments.dev, "the node of play money");
+    command->add_flag("--json", arguments.json, "print JSON");
+    return command;
+}
+
+void add_serve(CLI::App& app, Arguments& a, int& result) {
+    ServeArguments& s = a.serve;
+    CLI::App* command = app.add_subcommand("serve", "run the node");
+    command->add_option("--config", s.config_file,
+                        "TOML file; docs/configuration.md lists its keys");
+    command->add_option("--data-dir", s.data_dir,
+                        "folder of the node (default ./nutgate-data, with --dev ./nutgate-dev)");
+    command->add_option("--listen", s.listen, "HOST:PORT of the public face");
+    command->add_option("--operator-listen", s.operator_listen, "HOST:PORT of the operator's face");
+    command->add_flag("--dev", s.dev, "play money; what the file leaves out is embedded");
+    command->add_flag("--dev-allow-upstream", s.dev_allow_upstream,
+                      "let --dev use an upstream on another machine");
+    command->add_flag("--check", s.check, "validate, print what is in effect, and end");
+    command->add_option("--upstream-url", s.upstream_url,
+                        "sell every model that this upstream lists");
+    command->add_option("--upstream-key-env", s.upstream_key_env,
+                        "environment variable with its API key");
+    command->add_option("--price-input-msat-per-1k", s.price_input_msat_per_1k,
+                        "msat per thousand input tokens, for --upstream-url");
+    command->add_option("--price-output-msat-per-1k", s.price_output_msat_per_1k,
+                        "msat per thousand output tokens, for --upstream-url");
+    command->callback([&] { result = serve(s); });
+}
+
+void add_wallet(CLI::App& app, Arguments& a, int& result) {
+    CLI::App* wallet = app.add_subcommand("wallet", "the ecash that the node holds");
+    wallet->require_subcommand(1);
+    add_command(*wallet, a, "balance", "what is held at which mint")->callback([&] {
+        result = wallet_balance(a.folder(), a.output());
+    });
+    CLI::App* operations =
+        add_command(*wallet, a, "operations", "operations with mints, newest first");
+    operations->add_option("--limit", a.limit, "at most so many")->check(CLI::Range(1, 10'000));
+    operations->callback([&] { result = wallet_operations(a.folder(), a.limit, a.output()); });
+    add_command(*wallet, a, "seed", "show the words that back up the ecash, on a terminal only")
+        ->callback([&] { result = wallet_seed(a.folder(), a.output()); });
+    CLI::App* send = add_command(*wallet, a, "send", "take from the revenue, as a Cashu token");
+    send->add_option("AMOUNT", a.amount_sats, "in sat")
+        ->required()
+        ->check(CLI::Range(1, 100'000'000));
+    send->add_option("--request", a.request,
+                     "32 hex digits that name this payout: again the same, again the same token");
+    send->callback([&] { result = wallet_send(a.folder(), a.amount_sats, a.request, a.output()); });
+}
+
+void add_others(CLI::App& app, Arguments& a, int& result) {
+    CLI::App* audit_command = add_command(app, a, "audit", "prove the books, or say what is wrong");
+    audit_command->add_flag("--full", a.full, "recompute everything, not only since the last seal");
+    audit_command->callback([&] { result = audit(a.folder(), a.full, a.output()); });
+
+    CLI::App* keys = app.add_subcommand("keys", "the keys that were sold");
+    keys->require_subcommand(1);
+    CLI::App* list = add_command(*keys, a, "list", "newest first; ids, never secrets");
+    list->add_option("--limit", a.limit, "at most so many")->check(CLI::Range(1, 1'000'000));
+    list->callback([&] { result = list_keys(a.folder(), a.limit, a.output()); });
+
+    CLI::App* mint = app.add_subcommand("mint", "the embedded mint");
+    mint->require_subcommand(1);
+    add_command(*mint, a, "info", "its keysets and what it owes")->callback([&] {
+        result = mint_info(a.folder(), a.output());
+    });
+
+    CLI::App* backup =
+        add_command(app, a, "backup", "copy the database, while the node runs or not");
+    backup->add_option("FILE", a.target, "a file that does not exist yet")->required();
+    backup->callback([&] { result = back_up(a.folder(), a.target, a.output()); });
+
+    CLI::App* version_command = app.add_subcommand("version", "which Nutgate this is");
+    version_command->add_flag("--json", a.json, "print JSON");
+    version_command->callback([&] { result = version(a.output()); });
+
+    app.add_subcommand("config-reference", "print docs/configuration.md")->callback([] {
+        std::fputs(reference_markdown().c_str(), stdout);
+    });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Arguments arguments;
+    int result = kDone;
+    CLI::App app{"Nutgate sells AI capacity for sats.", "nutgate"};
+    app.require_subcommand(1);
+    add_serve(app, arguments, result);
+    add_wallet(app, arguments, result);
+    add_others(app, arguments, result);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? kDone : kMisused;
+    } catch (const std::exception& e) {
+        return complain(e.what());
+    }
+    return result;
+}
