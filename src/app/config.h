@@ -24,7 +24,6 @@ struct PriceConfig {
     std::int64_t input_msat_per_1k = -1;  // -1: not given.
     std::int64_t output_msat_per_1k = -1;
     std::int64_t cached_input_msat_per_1k = -1;
-    std::int64_t request_msat = 0;
     bool free = false;  // A price of zero must be meant.
 };
 

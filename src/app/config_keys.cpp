@@ -162,8 +162,6 @@ void visit(PriceConfig& p, ConfigVisitor& v) {
     v.integer({"price.cached_input_msat_per_1k", "Millisatoshi per thousand cached input tokens.",
                -1, kMsatPriceMax},
               p.cached_input_msat_per_1k);
-    v.integer({"price.request_msat", "Millisatoshi per request, on top.", 0, kMsatPriceMax},
-              p.request_msat);
     v.flag({"price.free", "Says that a price of zero is meant."}, p.free);
 }
 

@@ -1,0 +1,26 @@
+// The operator's face: /metrics, and /admin for commands that write. Its own listener, never the
+// public one; every /admin route demands the token of the data dir, and the server checks Host.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "nutgate/base/metrics.h"
+#include "nutgate/base/secret.h"
+#include "nutgate/cashier/cashier.h"
+#include "nutgate/http/server.h"
+
+namespace nutgate::admin {
+
+struct Services {
+    Cashier& cashier;
+    metrics::Registry& metrics;
+    const Secret& operator_token;
+    // Brings gauges up to date before they are read; may be empty.
+    std::function<void()> refresh_metrics;
+};
+
+// What is referred to outlives the server.
+void add_routes(http::Server& server, Services services);
+
+}  // namespace nutgate::admin

@@ -1,0 +1,67 @@
+// The public routes that are not sold: /v1/balance (and its alias /v1/wallet), /v1/info,
+// /lightning, the embedded mint at /mint, the page at /, health. Each handler is three steps:
+// parse, call a module, encode.
+//
+// The handlers block on mints and Lightning backends, so they run on the server's bounded pool.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nutgate/base/clock.h"
+#include "nutgate/cashier/cashier.h"
+#include "nutgate/cashu/mint.h"
+#include "nutgate/http/error_envelope.h"
+#include "nutgate/http/server.h"
+#include "nutgate/keyring/keyring.h"
+#include "nutgate/payment/methods.h"
+
+namespace nutgate::api {
+
+struct Services {
+    Cashier& cashier;
+    Keyring& keyring;
+    const payment::PaymentMethods& methods;
+    cashu::Mint* mint;  // Null: no /mint.
+    const Clock& clock;
+};
+
+struct Options {
+    std::string name;
+    std::string description;
+    std::string version;
+    std::string http_url;            // As others reach this node.
+    std::vector<std::string> mints;  // URLs whose tokens are taken, the first is primary.
+    std::string npub;                // Of the node's Nostr key; empty: none is shown.
+    std::string cors_origin = "*";
+    Msat child_key_cost;
+    std::int64_t invoices_per_client_per_minute = 30;
+    std::int64_t creates_per_client_per_minute = 60;
+    std::int64_t status_per_client_per_minute = 600;
+    // Why the node can't serve now; empty: it can.
+    std::function<std::vector<std::string>()> not_ready;
+};
+
+class Api {
+public:
+    Api(Services services, Options options);
+    ~Api();
+    Api(const Api&) = delete;
+    Api& operator=(const Api&) = delete;
+
+    // Outlives the server. Sets the server's error bodies and the heads of all answers (CORS,
+    // x-routstr-request-id), too.
+    void add_routes(http::Server& server);
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// The cashier's facts as status, type, code and words: routstr-contract 1.7, in one switch.
+http::ApiError to_api_error(const CashierError& error);
+
+}  // namespace nutgate::api

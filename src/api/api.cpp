@@ -1,0 +1,119 @@
+#include "nutgate/api/api.h"
+
+#include <utility>
+
+#include "context.h"
+#include "nutgate/cashu/token.h"
+#include "page.h"
+
+namespace nutgate::api {
+namespace {
+
+http::Response not_acceptable(const http::Request& request, int status, std::string_view code,
+                              std::string_view message) {
+    http::ApiError error{.status = status,
+                         .type = status >= 500 ? "api_error" : "invalid_request_error",
+                         .code = std::string{code},
+                         .message = std::string{message}};
+    if (status == 404) {
+        error.type = "not_found";
+        error.message = "Path '" + request.path + "' not found";
+    }
+    return http::to_response(error, request.request_id);
+}
+
+// What every answer of the public face carries. Browsers may call from other origins, but bring no
+// credentials of their own: keys are bearers (routstr-contract S8).
+void complete_head(const std::string& origin, const http::Request& request,
+                   http::Headers& headers) {
+    headers.set("x-routstr-request-id", request.request_id);
+    const bool is_mint = request.path.starts_with("/mint/");
+    headers.set("Access-Control-Allow-Origin", is_mint ? "*" : origin);
+    if (!is_mint && origin != "*") headers.add("Vary", "Origin");
+    headers.set("Access-Control-Expose-Headers",
+                "x-routstr-request-id, x-cashu, x-routstr-cost-msats, x-routstr-cost-usd, "
+                "x-routstr-input-cost-msats, x-routstr-output-cost-msats");
+    if (request.method == http::Method::Options) {
+        headers.set("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+        headers.set("Access-Control-Allow-Headers",
+                    std::string{request.headers.find("access-control-request-headers")
+                                    .value_or("authorization, content-type, x-cashu")});
+        headers.set("Access-Control-Max-Age", "86400");
+    }
+}
+
+http::Response healthz(const http::Request&) {
+    return http::json_response(200, R"({"status":"ok"})");
+}
+
+http::Response readyz(const Options& options) {
+    const auto reasons = options.not_ready ? options.not_ready() : std::vector<std::string>{};
+    Json body{{"status", reasons.empty() ? "ready" : "not ready"}};
+    if (!reasons.empty()) body["reasons"] = reasons;
+    return http::json_response(reasons.empty() ? 200 : 503, body.dump());
+}
+
+}  // namespace
+
+void add(http::Server& server, Context& context, http::Method method, std::string pattern,
+         JsonHandler handler) {
+    server.route_blocking(
+        {.method = method, .pattern = std::move(pattern)},
+        [&context, handler = std::move(handler)](const http::Request& request) {
+            const Answer answer = handler(context, request);
+            if (!answer) return http::to_response(answer.error(), request.request_id);
+            auto response = http::json_response(
+                200, answer->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+            response.headers.set("Cache-Control", "no-store");
+            return response;
+        });
+}
+
+Result<bool, http::ApiError> admit(ClientLimit& limit, const http::Request& request) {
+    const Seconds wait = limit.admit(request.client_ip);
+    if (wait > Seconds{0}) return fail(too_many_requests(wait));
+    return true;
+}
+
+Result<KeyId, http::ApiError> identify(Context& context, const http::Request& request,
+                                       FreshToken fresh) {
+    const auto credential = bearer_of(request);
+    if (!credential) return fail(missing_key());
+    if (const auto key = context.services.keyring.authenticate(*credential)) return *key;
+    if (!cashu::looks_like_token(*credential)) return fail(malformed_key());
+
+    if (const auto known = context.services.cashier.key_of_token(*credential)) return *known;
+    if (fresh == FreshToken::Refuse) return fail(unknown_bearer());
+    TRY(const auto admitted, admit(context.creates, request));
+    VERIFY(admitted);
+    TRY(const auto deposit,
+        of_cashier(context.services.cashier.deposit_token(*credential, Bearer{})));
+    return deposit.key;
+}
+
+struct Api::Impl : Context {
+    using Context::Context;
+};
+
+Api::Api(Services services, Options options)
+    : impl_{std::make_unique<Impl>(services, std::move(options))} {}
+Api::~Api() = default;
+
+void Api::add_routes(http::Server& server) {
+    add_balance_routes(server, *impl_, "/v1/balance");
+    add_balance_routes(server, *impl_, "/v1/wallet");
+    add_lightning_routes(server, *impl_, "/lightning");
+    add_lightning_routes(server, *impl_, "/v1/balance/lightning");
+    add_info_routes(server, *impl_);
+    add_mint_routes(server, *impl_);
+    add_page_routes(server);
+    server.route_blocking({.method = http::Method::Get, .pattern = "/healthz"}, healthz);
+    server.route_blocking({.method = http::Method::Get, .pattern = "/readyz"},
+                          [this](const http::Request&) { return readyz(impl_->options); });
+    server.set_error_body(not_acceptable);
+    server.set_head_filter([this](const http::Request& request, int, http::Headers& headers) {
+        complete_head(impl_->options.cors_origin, request, headers);
+    });
+}
+
+}  // namespace nutgate::api

@@ -1,0 +1,193 @@
+// /v1/balance and its alias /v1/wallet (routstr-contract 1.2).
+#include <algorithm>
+
+#include "context.h"
+
+namespace nutgate::api {
+namespace {
+
+using http::Method;
+using http::Request;
+
+constexpr std::size_t kPreviewDigits = 8;  // Of a key's id: enough to tell one's own apart.
+
+Json optional_msat(const std::optional<Msat>& amount) {
+    return amount ? Json(amount->raw()) : Json();
+}
+
+void add_limits(Json& body, const KeyLimits& limits) {
+    body["balance_limit"] = optional_msat(limits.balance_limit);
+    body["balance_limit_reset"] =
+        limits.reset == LimitReset::Never ? Json() : Json(to_text(limits.reset));
+    body["validity_date"] =
+        limits.valid_until ? Json(to_unix_seconds(*limits.valid_until)) : Json();
+}
+
+std::string preview(const KeyId& key) { return key.hex().substr(0, kPreviewDigits) + "..."; }
+
+Answer info(Context& context, const Request& request) {
+    TRY(const auto key, identify(context, request, FreshToken::Deposit));
+    TRY(const auto info, of_cashier(context.services.cashier.info(key)));
+    const KeyRecord& record = info.record;
+    Json body{{"api_key", context.services.keyring.text_of(key)},
+              {"balance", info.balance.raw()},
+              {"reserved", info.reserved.raw()},
+              {"is_child", record.parent.has_value()},
+              {"total_requests", record.total_requests},
+              {"total_spent", record.total_spent.raw()}};
+    add_limits(body, record.limits);
+    if (record.parent) body["parent_key_preview"] = preview(*record.parent);
+    if (info.children.empty()) return body;
+    // Children by prefix, never their secrets: the parent got those once (S11).
+    Json children = Json::array();
+    for (const KeyRecord& child : info.children) {
+        Json line{{"api_key", "sk-" + preview(child.id)},
+                  {"id", child.id.hex()},
+                  {"total_requests", child.total_requests},
+                  {"total_spent", child.total_spent.raw()}};
+        add_limits(line, child.limits);
+        children.push_back(std::move(line));
+    }
+    body["child_keys"] = std::move(children);
+    return body;
+}
+
+// The same for GET with a query and POST with a body. An sk- key in place of a token finds itself,
+// and its limits stay what they are (S4).
+Answer create(Context& context, const Request& request, const Fields& fields) {
+    TRY(const auto token, fields.required_text("initial_balance_token"));
+    TRY(const auto limits, fields.limits());
+    TRY(const auto admitted, admit(context.creates, request));
+    VERIFY(admitted);
+    auto& services = context.services;
+    if (const auto key = services.keyring.authenticate(token)) {
+        TRY(const auto info, of_cashier(services.cashier.info(*key)));
+        return Json{{"api_key", services.keyring.text_of(*key)}, {"balance", info.balance.raw()}};
+    }
+    TRY(const auto deposit, of_cashier(services.cashier.deposit_token(token, CreateKey{limits})));
+    return Json{{"api_key", services.keyring.text_of(deposit.key)},
+                {"balance", deposit.balance.raw()}};
+}
+
+Answer top_up(Context& context, const Request& request) {
+    TRY(const auto key, identify(context, request, FreshToken::Deposit));
+    TRY(const auto fields, Fields::of_body(request));
+    TRY(auto token, fields.text("cashu_token"));
+    if (!token) token = request.query_value("cashu_token");
+    if (!token || token->empty()) {
+        return fail(invalid_field("cashu_token", "A cashu_token is required."));
+    }
+    if (token->size() < 10 || token->find("cashu") == std::string::npos) {
+        return fail(invalid_field("cashu_token", "Invalid token format"));
+    }
+    TRY(const auto admitted, admit(context.creates, request));
+    VERIFY(admitted);
+    TRY(const auto deposit, of_cashier(context.services.cashier.deposit_token(*token, TopUp{key})));
+    return Json{{"msats", deposit.credited.raw()}};
+}
+
+Answer refund(Context& context, const Request& request) {
+    if (request.headers.find("x-cashu") && !bearer_of(request)) {
+        return fail(http::ApiError{.status = 404,
+                                   .type = "invalid_request_error",
+                                   .code = "refund_not_found",
+                                   .message = "Refund not found"});
+    }
+    TRY(const auto key, identify(context, request, FreshToken::Refuse));
+    const auto refund = context.services.cashier.refund(key);
+    if (!refund && refund.error().code == CashierError::Code::KeyUnknown) {
+        return fail(unknown_bearer());
+    }
+    if (!refund) return fail(to_api_error(refund.error()));
+    return Json{{"token", refund->token}, {"sats", std::to_string(refund->amount.raw())}};
+}
+
+std::string_view source_text(HistoryEntry::Source source) {
+    switch (source) {
+        case HistoryEntry::Source::Cashu:
+            return "cashu";
+        case HistoryEntry::Source::Lightning:
+            return "lightning";
+        case HistoryEntry::Source::Refund:
+            return "refund";
+    }
+    return "";
+}
+
+Answer history(Context& context, const Request& request) {
+    constexpr std::int64_t kLinesMax = 1000;
+    TRY(const auto key, identify(context, request, FreshToken::Deposit));
+    TRY(const auto asked, Fields::of_query(request).integer("limit"));
+    const auto limit = std::clamp<std::int64_t>(asked.value_or(100), 1, kLinesMax);
+    TRY(const auto entries,
+        of_cashier(context.services.cashier.history(key, static_cast<int>(limit))));
+    Json lines = Json::array();
+    for (const HistoryEntry& entry : entries) {
+        lines.push_back({{"id", entry.id},
+                         {"type", entry.incoming ? "in" : "out"},
+                         {"source", source_text(entry.source)},
+                         {"amount", entry.amount.raw()},
+                         {"unit", "msat"},
+                         {"mint_url", entry.mint.empty() ? Json() : Json(entry.mint)},
+                         {"created_at", to_unix_seconds(entry.at)}});
+    }
+    return Json{{"transactions", lines}};
+}
+
+Answer create_children(Context& context, const Request& request) {
+    constexpr std::int64_t kCountMax = 50;
+    TRY(const auto key, identify(context, request, FreshToken::Deposit));
+    TRY(const auto fields, Fields::of_body(request));
+    TRY(const auto asked, fields.integer("count"));
+    TRY(const auto limits, fields.limits());
+    const auto count = asked.value_or(1);
+    if (count < 1 || count > kCountMax) {
+        return fail(invalid_field("count", "Count must be between 1 and 50."));
+    }
+    TRY(const auto made,
+        of_cashier(context.services.cashier.create_children(key, static_cast<int>(count), limits)));
+    Json keys = Json::array();
+    for (const KeyId& child : made.keys) keys.push_back(context.services.keyring.text_of(child));
+    return Json{{"api_keys", keys},
+                {"count", made.keys.size()},
+                {"cost_msats", made.cost.raw()},
+                {"cost_sats", to_sat_floor(made.cost).raw()},
+                {"parent_balance", made.balance.raw()},
+                {"parent_balance_sats", to_sat_floor(made.balance).raw()}};
+}
+
+Answer reset_child(Context& context, const Request& request) {
+    TRY(const auto key, identify(context, request, FreshToken::Refuse));
+    TRY(const auto fields, Fields::of_body(request));
+    TRY(const auto text, fields.required_text("child_key"));
+    auto child = context.services.keyring.authenticate(text);
+    if (!child) child = KeyId::parse(text);
+    if (!child) {
+        return fail(to_api_error(CashierError{CashierError::Code::NotTheParent}));
+    }
+    if (const auto done = context.services.cashier.reset_child(key, *child); !done) {
+        return fail(to_api_error(done.error()));
+    }
+    return Json{{"success", true}, {"message", "Child key balance reset successfully."}};
+}
+
+}  // namespace
+
+void add_balance_routes(http::Server& server, Context& context, const std::string& prefix) {
+    for (const auto* path : {"", "/", "/info"})
+        add(server, context, Method::Get, prefix + path, info);
+    add(server, context, Method::Get, prefix + "/create",
+        [](Context& c, const Request& r) { return create(c, r, Fields::of_query(r)); });
+    add(server, context, Method::Post, prefix + "/create",
+        [](Context& c, const Request& r) -> Answer {
+            TRY(const auto fields, Fields::of_body(r));
+            return create(c, r, fields);
+        });
+    add(server, context, Method::Post, prefix + "/topup", top_up);
+    add(server, context, Method::Post, prefix + "/refund", refund);
+    add(server, context, Method::Get, prefix + "/history", history);
+    add(server, context, Method::Post, prefix + "/child-key", create_children);
+    add(server, context, Method::Post, prefix + "/child-key/reset", reset_child);
+}
+
+}  // namespace nutgate::api

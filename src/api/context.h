@@ -1,0 +1,59 @@
+// What the route files share: the services, the limits per client, and one way to answer.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <functional>
+#include <string>
+
+#include "client_limit.h"
+#include "errors.h"
+#include "fields.h"
+#include "nutgate/api/api.h"
+
+namespace nutgate::api {
+
+using Json = nlohmann::ordered_json;
+using Answer = Result<Json, http::ApiError>;
+
+struct Context {
+    Context(Services s, Options o)
+        : services{s},
+          options{std::move(o)},
+          invoices{options.invoices_per_client_per_minute, s.clock},
+          creates{options.creates_per_client_per_minute, s.clock},
+          statuses{options.status_per_client_per_minute, s.clock} {}
+
+    Services services;
+    Options options;
+    ClientLimit invoices;
+    ClientLimit creates;
+    ClientLimit statuses;
+};
+
+// Registers a handler that answers with JSON or with an error of the envelope.
+using JsonHandler = std::function<Answer(Context&, const http::Request&)>;
+void add(http::Server& server, Context& context, http::Method method, std::string pattern,
+         JsonHandler handler);
+
+// Unwraps the cashier's Result into this API's errors.
+template <class T>
+Result<T, http::ApiError> of_cashier(Result<T, CashierError> result) {
+    if (!result) return fail(to_api_error(result.error()));
+    return *std::move(result);
+}
+
+// Refuses a client that has used up its share.
+Result<bool, http::ApiError> admit(ClientLimit& limit, const http::Request& request);
+
+// Whose request it is. A token that was never seen becomes a key on the spot where `fresh` says so.
+enum class FreshToken { Deposit, Refuse };
+Result<KeyId, http::ApiError> identify(Context& context, const http::Request& request,
+                                       FreshToken fresh);
+
+void add_balance_routes(http::Server& server, Context& context, const std::string& prefix);
+void add_lightning_routes(http::Server& server, Context& context, const std::string& prefix);
+void add_info_routes(http::Server& server, Context& context);
+void add_mint_routes(http::Server& server, Context& context);
+
+}  // namespace nutgate::api

@@ -1,0 +1,107 @@
+// /lightning and its mirror below /v1/balance (RIP-08, routstr-contract 1.3).
+#include "context.h"
+
+namespace nutgate::api {
+namespace {
+
+using http::Method;
+using http::Request;
+
+Json to_json(Context& context, const InvoiceStatus& status) {
+    return {{"status", to_text(status.state)},
+            {"api_key", status.key ? Json(context.services.keyring.text_of(*status.key)) : Json()},
+            {"amount_sats", status.amount.raw()},
+            {"amount_received_msats", status.credited.raw()},
+            {"paid_at", status.paid_at ? Json(to_unix_seconds(*status.paid_at)) : Json()},
+            {"created_at", to_unix_seconds(status.created_at)},
+            {"expires_at", to_unix_seconds(status.expires_at)}};
+}
+
+// The bearer wins over the body's legacy field.
+Result<KeyId, http::ApiError> key_to_top_up(Context& context, const Request& request,
+                                            const Fields& fields) {
+    auto text = bearer_of(request);
+    if (!text) {
+        TRY(auto legacy, fields.text("api_key"));
+        text = std::move(legacy);
+    }
+    if (!text) {
+        auto error = missing_key();
+        error.message = "Authorization bearer api key is required for topup";
+        return fail(std::move(error));
+    }
+    const auto key = context.services.keyring.authenticate(*text);
+    if (!key) {
+        auto error = malformed_key();
+        error.message = "Invalid API key format";
+        return fail(std::move(error));
+    }
+    return *key;
+}
+
+Answer open_invoice(Context& context, const Request& request) {
+    TRY(const auto fields, Fields::of_body(request));
+    TRY(const auto amount, fields.required_integer("amount_sats"));
+    TRY(const auto purpose, fields.text("purpose"));
+    TRY(const auto limits, fields.limits());
+    InvoiceRequest order;
+    order.limits = limits;
+    const auto sats = Sat::from_raw(amount);
+    if (!sats || amount < 1 || amount > 1'000'000) {
+        return fail(invalid_field("amount_sats", "amount_sats must be from 1 to 1000000"));
+    }
+    order.amount = *sats;
+    if (purpose.value_or("create") == "topup") {
+        order.purpose = InvoicePurpose::TopUp;
+        TRY(order.key, key_to_top_up(context, request, fields));
+    } else if (purpose.value_or("create") != "create") {
+        return fail(invalid_field("purpose", "purpose must be create or topup"));
+    }
+    TRY(const auto admitted, admit(context.invoices, request));
+    VERIFY(admitted);
+    const auto opened = context.services.cashier.open_invoice(order);
+    if (!opened && opened.error().code == CashierError::Code::KeyUnknown) {
+        auto error = unknown_bearer();
+        error.status = 404;
+        return fail(std::move(error));
+    }
+    if (!opened) return fail(to_api_error(opened.error()));
+    return Json{{"invoice_id", opened->invoice_id},
+                {"bolt11", opened->bolt11},
+                {"amount_sats", opened->amount.raw()},
+                {"expires_at", to_unix_seconds(opened->expires_at)},
+                {"payment_hash", opened->payment_hash.hex()}};
+}
+
+Answer invoice_status(Context& context, const Request& request) {
+    TRY(const auto admitted, admit(context.statuses, request));
+    VERIFY(admitted);
+    TRY(const auto status,
+        of_cashier(context.services.cashier.invoice_status(request.path_value("invoice_id"))));
+    return to_json(context, status);
+}
+
+Answer recover(Context& context, const Request& request) {
+    TRY(const auto fields, Fields::of_body(request));
+    TRY(const auto bolt11, fields.required_text("bolt11"));
+    TRY(const auto preimage_text, fields.text("preimage"));
+    std::optional<Preimage> preimage;
+    if (preimage_text) {
+        preimage = Preimage::parse(*preimage_text);
+        if (!preimage) return fail(invalid_field("preimage", "preimage must be 64 hex digits"));
+    }
+    TRY(const auto admitted, admit(context.statuses, request));
+    VERIFY(admitted);
+    TRY(const auto status, of_cashier(context.services.cashier.recover_invoice(bolt11, preimage)));
+    return to_json(context, status);
+}
+
+}  // namespace
+
+void add_lightning_routes(http::Server& server, Context& context, const std::string& prefix) {
+    add(server, context, Method::Post, prefix + "/invoice", open_invoice);
+    add(server, context, Method::Get, prefix + "/invoice/{invoice_id}/status", invoice_status);
+    add(server, context, Method::Post, prefix + "/recover", recover);
+}
+
+}  // namespace nutgate::api
