@@ -53,6 +53,12 @@ http::Response readyz(const Options& options) {
     return http::json_response(reasons.empty() ? 200 : 503, body.dump());
 }
 
+void route_health(http::Server& server, const Options& options) {
+    server.route_blocking({.method = http::Method::Get, .pattern = "/healthz"}, healthz);
+    server.route_blocking({.method = http::Method::Get, .pattern = "/readyz"},
+                          [&options](const http::Request&) { return readyz(options); });
+}
+
 }  // namespace
 
 void add(http::Server& server, Context& context, http::Method method, std::string pattern,
@@ -107,10 +113,25 @@ void Api::add_routes(http::Server& server) {
     add_info_routes(server, *impl_);
     add_mint_routes(server, *impl_);
     add_page_routes(server);
-    server.route_blocking({.method = http::Method::Get, .pattern = "/healthz"}, healthz);
-    server.route_blocking({.method = http::Method::Get, .pattern = "/readyz"},
-                          [this](const http::Request&) { return readyz(impl_->options); });
+    route_health(server, impl_->options);
     server.set_error_body(not_acceptable);
+    server.set_head_filter([this](const http::Request& request, int, http::Headers& headers) {
+        complete_head(impl_->options.cors_origin, request, headers);
+    });
+}
+
+void Api::add_health_routes(http::Server& server) {
+    route_health(server, impl_->options);
+    server.set_error_body([](const http::Request& request, int status, std::string_view code,
+                             std::string_view message) {
+        if (status != 404) return not_acceptable(request, status, code, message);
+        return http::to_response({.status = 503,
+                                  .type = "api_error",
+                                  .code = "read_only",
+                                  .message = "This node serves nothing until its operator has "
+                                             "looked at its books."},
+                                 request.request_id);
+    });
     server.set_head_filter([this](const http::Request& request, int, http::Headers& headers) {
         complete_head(impl_->options.cors_origin, request, headers);
     });

@@ -67,6 +67,7 @@ struct Config {
 
     std::vector<std::string> lightning_receive{"mint"};
     std::vector<std::string> lightning_pay{"mint"};
+    std::string lightning_network = "bitcoin";
     std::int64_t simulated_settle_ms = 500;
 
     bool mint_enabled = false;

@@ -178,6 +178,7 @@ void apply_dev_defaults(Config& config) {
     if (config.mints.empty()) config.mints = {"embedded"};
     config.mint_enabled = true;
     if (config.mint_backend.empty()) config.mint_backend = "simulated";
+    config.lightning_network = "regtest";
     config.demo_enabled = true;
 }
 

@@ -42,6 +42,8 @@ void visit_money(Config& c, ConfigVisitor& v) {
     v.section("lightning", "How invoices are received and paid, in order of preference.");
     v.list({"receive", "\"mint\" (quotes of the primary mint)."}, c.lightning_receive);
     v.list({"pay", "\"mint\"."}, c.lightning_pay);
+    v.choice({"network", "Whose invoices are taken; those of other networks are refused."},
+             c.lightning_network, {"bitcoin", "testnet", "signet", "regtest"});
 
     v.section("lightning.simulated", "The simulated network of --dev. Play money only.");
     v.integer({"settle_ms", "Milliseconds until an invoice pays itself; 0: at once.", 0,

@@ -6,10 +6,12 @@ namespace nutgate {
 
 Scheduler::Scheduler() : thread_{[this](std::stop_token stop) { run(std::move(stop)); }} {}
 
-Scheduler::~Scheduler() {
+Scheduler::~Scheduler() { stop(); }
+
+void Scheduler::stop() {
     thread_.request_stop();
     changed_.notify_all();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
 }
 
 Scheduler::JobId Scheduler::every(Milliseconds period, std::string name, Job job) {

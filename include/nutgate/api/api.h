@@ -55,6 +55,8 @@ public:
     // Outlives the server. Sets the server's error bodies and the heads of all answers (CORS,
     // x-routstr-request-id), too.
     void add_routes(http::Server& server);
+    // Of a node that may show itself and nothing else: all other paths are answered 503.
+    void add_health_routes(http::Server& server);
 
 private:
     struct Impl;

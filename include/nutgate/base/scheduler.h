@@ -38,6 +38,8 @@ public:
     void wait_for_running();
     // After it returns the job does not run again; one that is running now may still be at it.
     void cancel(JobId id);
+    // Runs no further job and waits for the one that is running. Not from a job. Again: nothing.
+    void stop();
 
 private:
     using Monotonic = std::chrono::steady_clock::time_point;

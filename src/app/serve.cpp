@@ -1,0 +1,126 @@
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string>
+
+#include "commands.h"
+#include "data_dir.h"
+#include "node.h"
+#include "nutgate/base/log.h"
+#include "nutgate/crypto/random.h"
+#include "quick_start.h"
+
+namespace nutgate::app {
+namespace {
+
+std::optional<std::string> read_file(const std::string& path) {
+    std::ifstream file{path, std::ios::binary};
+    if (!file) return std::nullopt;
+    return std::string{std::istreambuf_iterator<char>{file}, {}};
+}
+
+log::Level level_of(const std::string& name) {
+    if (name == "debug") return log::Level::Debug;
+    if (name == "warn") return log::Level::Warn;
+    if (name == "error") return log::Level::Error;
+    return log::Level::Info;
+}
+
+// File, then environment, then command line; then the questions that only the whole can answer.
+std::vector<Mistake> assemble(const ServeArguments& arguments, const Environment& environment,
+                              Config& config) {
+    std::string text;
+    if (!arguments.config_file.empty()) {
+        const auto file = read_file(arguments.config_file);
+        if (!file) return {{"--config", "can't read " + arguments.config_file}};
+        text = *file;
+    }
+    auto mistakes = load(text, environment, config);
+    if (!arguments.data_dir.empty()) config.data_dir = arguments.data_dir;
+    if (!arguments.listen.empty()) config.public_listen = arguments.listen;
+    if (!arguments.operator_listen.empty()) config.operator_listen = arguments.operator_listen;
+    config.dev = arguments.dev;
+    config.dev_allow_upstream = arguments.dev_allow_upstream;
+    if (config.dev) apply_dev_defaults(config);
+    for (const Mistake& mistake : add_quick_start(arguments, environment, config)) {
+        mistakes.push_back(mistake);
+    }
+    for (const Mistake& mistake : check(config, environment)) mistakes.push_back(mistake);
+    return mistakes;
+}
+
+void print_walk(const std::string& url, bool dev) {
+    std::printf("ready %s\n", url.c_str());
+    if (dev) {
+        std::printf(
+            "\nPlay money: invoices pay themselves. To copy:\n\n"
+            "  curl -s %s/lightning/invoice -H 'content-type: application/json' "
+            "-d '{\"amount_sats\":1000,\"purpose\":\"create\"}'\n"
+            "  curl -s %s/lightning/invoice/$ID/status\n"
+            "  curl -s %s/v1/chat/completions -H \"authorization: Bearer $KEY\" "
+            "-H 'content-type: application/json' "
+            "-d '{\"model\":\"demo\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n"
+            "  curl -s %s/v1/balance/info -H \"authorization: Bearer $KEY\"\n"
+            "  curl -s %s/v1/balance/refund -H \"authorization: Bearer $KEY\" -X POST\n\n"
+            "ID is the invoice_id of the first answer, KEY the api_key of the second. "
+            "The page to top up: %s/\n",
+            url.c_str(), url.c_str(), url.c_str(), url.c_str(), url.c_str(), url.c_str());
+    }
+    std::fflush(stdout);
+}
+
+// Blocked in every thread, so that they wait for main to take them.
+sigset_t block_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+}  // namespace
+
+int serve(const ServeArguments& arguments) {
+    const sigset_t signals = block_signals();
+    const Environment environment = process_environment();
+    Config config;
+    const auto mistakes = assemble(arguments, environment, config);
+    if (!mistakes.empty()) return complain(mistakes);
+    if (arguments.check) {
+        std::fputs(to_toml(config).c_str(), stdout);
+        return kDone;
+    }
+    log::set_level(level_of(config.log_level));
+    if (const auto port = resolve_port(config.public_listen)) {
+        config.public_listen = *port;
+    } else {
+        return complain("listen.public: no free port on " + config.public_listen);
+    }
+
+    crypto::SystemRandom random;
+    auto folder = DataDir::own(config.data_dir, random);
+    if (!folder) return complain(folder.error().detail, kMisused);
+    auto node = Node::start(config, *std::move(folder), environment);
+    if (!node) return complain(node.error().detail);
+
+    const auto address = parse_host_port(config.public_listen);
+    const bool v6 = address->host.find(':') != std::string::npos;
+    print_walk("http://" + (v6 ? "[" + address->host + "]" : address->host) + ":" +
+                   std::to_string((*node)->public_port()),
+               config.dev);
+
+    int signal = 0;
+    sigwait(&signals, &signal);
+    log::info("draining", {{"signal", signal}, {"limit_ms", config.drain_ms}});
+    (*node)->drain(Milliseconds{config.drain_ms});
+    const bool sound = !(*node)->read_only();
+    node->reset();
+    log::info("stopped");
+    return sound ? kDone : kFailed;
+}
+
+}  // namespace nutgate::app
