@@ -32,7 +32,9 @@ Result<std::vector<ModelConfig>, std::string> listed_models(const UpstreamConfig
                                                             const std::string& key,
                                                             const PriceConfig& price) {
     const auto client = http::make_client({.ca_file = upstream.ca_file});
-    http::ClientRequest request{.url = upstream.url + "/models", .timeout = Milliseconds{15'000}};
+    http::ClientRequest request;
+    request.url = upstream.url + "/models";
+    request.timeout = Milliseconds{15'000};
     if (!key.empty()) request.headers.set("Authorization", "Bearer " + key);
     const auto answer = client->call(request);
     if (!answer) return fail("does not list its models: " + answer.error().detail);
