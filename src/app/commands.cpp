@@ -52,30 +52,6 @@ std::string sats(Msat amount) {
     return whole + "." + digits;
 }
 
-std::string_view to_text(AccountKind kind) {
-    switch (kind) {
-        case AccountKind::Ecash:
-            return "ecash";
-        case AccountKind::Lightning:
-            return "lightning";
-        case AccountKind::Key:
-            return "key";
-        case AccountKind::MintOutstanding:
-            return "mint_outstanding";
-        case AccountKind::PaymentInFlight:
-            return "payment_in_flight";
-        case AccountKind::Revenue:
-            return "revenue";
-        case AccountKind::Fees:
-            return "fees";
-        case AccountKind::Losses:
-            return "losses";
-        case AccountKind::Owner:
-            return "owner";
-    }
-    return "";
-}
-
 std::string_view to_text(cashu::OperationKind kind) {
     switch (kind) {
         case cashu::OperationKind::Receive:

@@ -93,7 +93,7 @@ Result<void, StartError> Node::open_store() {
     TRY_VOID(CashierBooks::migrate(*database_));
     TRY_VOID(cashu::Wallet::migrate(*database_));
     TRY_VOID(cashu::Mint::migrate(*database_));
-    TRY_VOID(migrate_simulated(*database_));
+    TRY_VOID(SimulatedLightning::migrate(*database_));
     return {};
 }
 
@@ -109,24 +109,23 @@ Result<void, StartError> Node::make_money() {
         const auto key = crypto::Scalar::reduce(
             crypto::hkdf_sha256(seed_.reveal(), {}, "nutgate simulated lightning node", 32));
         VERIFY(key.has_value());
-        mint_backend_ = make_simulated_lightning(
-            {.settle_after = Milliseconds{config_.simulated_settle_ms}}, *database_, *key,
-            Secret{crypto::hkdf_sha256(seed_.reveal(), {}, "nutgate simulated preimages", 32)},
-            clock_, *watcher_, random_);
+        mint_backend_ = std::make_unique<SimulatedLightning>(
+            *database_, clock_, *watcher_, random_,
+            SimulatedLightning::Options{.node_key = *key,
+                                        .settle_after = Milliseconds{config_.simulated_settle_ms}});
     }
     books_.emplace(*ledger_, *keyring_, seed_, clock_, random_,
                    mint_backend_ ? mint_backend_->name() : std::string{});
     if (config_.mint_enabled) {
         const Secret mint_secret{crypto::hkdf_sha256(seed_.reveal(), {}, "nutgate mint keys", 32)};
-        mint_ = std::make_unique<cashu::Mint>(
-            *database_, *mint_backend_, *books_, mint_secret, clock_, random_,
-            cashu::Mint::Options{
-                .name = config_.mint_name,
-                .url = public_url_ + "/mint",
-                .input_fee_ppk = static_cast<std::uint64_t>(config_.mint_input_fee_ppk),
-                .mint_amount_max = static_cast<cashu::Amount>(config_.mint_amount_max_sat),
-                .melt_amount_max = static_cast<cashu::Amount>(config_.mint_amount_max_sat)},
-            metrics_);
+        cashu::Mint::Options options;
+        options.name = config_.mint_name;
+        options.url = public_url_ + "/mint";
+        options.input_fee_ppk = static_cast<std::uint64_t>(config_.mint_input_fee_ppk);
+        options.mint_amount_max = static_cast<cashu::Amount>(config_.mint_amount_max_sat);
+        options.melt_amount_max = options.mint_amount_max;
+        mint_ = std::make_unique<cashu::Mint>(*database_, *mint_backend_, *books_, mint_secret,
+                                              clock_, random_, options, metrics_);
         TRY_VOID(mint_->start());
     }
 
@@ -134,9 +133,8 @@ Result<void, StartError> Node::make_money() {
     for (const std::string& name : config_.mints) {
         if (name == "embedded") {
             mint_clients_.push_back(cashu::make_local_mint(*mint_));
-            cashu::WalletMint line{.url = cashu::MintUrl::embedded(),
-                                   .token_url = public_url_ + "/mint",
-                                   .client = mint_clients_.back().get()};
+            cashu::WalletMint line{
+                cashu::MintUrl::embedded(), {}, public_url_ + "/mint", mint_clients_.back().get()};
             const auto known = cashu::MintUrl::parse(line.token_url);
             if (known) line.also_known_as.push_back(*known);
             mints.push_back(std::move(line));
@@ -145,8 +143,7 @@ Result<void, StartError> Node::make_money() {
         const auto url = cashu::MintUrl::parse(name);
         if (!url) return fail(StartError{"wallet.mints: \"" + name + "\" is not a mint's URL"});
         mint_clients_.push_back(cashu::make_remote_mint(*url, *client_));
-        mints.push_back(
-            {.url = *url, .token_url = url->text(), .client = mint_clients_.back().get()});
+        mints.push_back({*url, {}, url->text(), mint_clients_.back().get()});
     }
     wallet_ = std::make_unique<cashu::Wallet>(*database_, std::move(mints), seed_, *books_, clock_,
                                               random_, metrics_);
@@ -154,12 +151,12 @@ Result<void, StartError> Node::make_money() {
         *wallet_, wallet_->primary(), network_of(config_.lightning_network), *database_);
     methods_.add(payment::make_cashu_method());
     methods_.add(payment::make_lightning_method(*receive_backend_, {}));
-    cashier_ = std::make_unique<Cashier>(
-        *database_, *ledger_, *keyring_, *books_, *wallet_, methods_, seed_, clock_, random_,
-        Cashier::Options{.invoice_expiry = Seconds{config_.invoice_expiry_s},
-                         .invoices_open_max = static_cast<int>(config_.open_invoices_max),
-                         .memo = config_.node_name},
-        metrics_);
+    Cashier::Options options;
+    options.invoice_expiry = Seconds{config_.invoice_expiry_s};
+    options.invoices_open_max = static_cast<int>(config_.open_invoices_max);
+    options.memo = config_.node_name;
+    cashier_ = std::make_unique<Cashier>(*database_, *ledger_, *keyring_, *books_, *wallet_,
+                                         methods_, seed_, clock_, random_, options, metrics_);
     return {};
 }
 
@@ -219,20 +216,21 @@ Result<void, StartError> Node::make_sales(const Environment& environment) {
     models_.emplace(*std::move(made));
 
     redeemers_ = std::make_unique<RedeemPool>(*cashier_);
-    gateway_ = std::make_unique<proxy::Gateway>(
-        proxy::Gateway::Services{.database = *database_,
-                                 .ledger = *ledger_,
-                                 .keyring = *keyring_,
-                                 .redeemer = redeemers_.get(),
-                                 .models = *models_,
-                                 .clock = clock_,
-                                 .random = random_,
-                                 .metrics = metrics_},
-        proxy::Gateway::Options{
-            .hold_time = Milliseconds{config_.hold_ttl_s * 1000},
-            .methods_json = R"([{"id":"cashu","mints":)" + mints_json() +
-                            R"(},{"id":"lightning","invoice_url":)" +
-                            http::json_quote(public_url_ + "/lightning/invoice") + "}]"});
+    proxy::Gateway::Options options;
+    options.hold_time = Milliseconds{config_.hold_ttl_s * 1000};
+    options.methods_json = R"([{"id":"cashu","mints":)" + mints_json() +
+                           R"(},{"id":"lightning","invoice_url":)" +
+                           http::json_quote(public_url_ + "/lightning/invoice") + "}]";
+    gateway_ =
+        std::make_unique<proxy::Gateway>(proxy::Gateway::Services{.database = *database_,
+                                                                  .ledger = *ledger_,
+                                                                  .keyring = *keyring_,
+                                                                  .redeemer = redeemers_.get(),
+                                                                  .models = *models_,
+                                                                  .clock = clock_,
+                                                                  .random = random_,
+                                                                  .metrics = metrics_},
+                                         options);
     return {};
 }
 
@@ -274,75 +272,80 @@ Result<void, StartError> Node::recover() {
     return {};
 }
 
-Result<void, StartError> Node::listen() {
-    const auto public_address = parse_host_port(config_.public_listen);
-    const auto operator_address = parse_host_port(config_.operator_listen);
-    VERIFY(public_address && operator_address);
+void Node::make_public_face() {
+    const auto address = parse_host_port(config_.public_listen);
+    VERIFY(address.has_value());
+    http::Server::Options server;
+    server.name = "public";
+    server.host = address->host;
+    server.port = address->port;
+    server.data_threads = static_cast<std::size_t>(config_.data_threads);
+    server.control_threads = static_cast<std::size_t>(config_.control_threads);
+    server.connections_max = static_cast<std::size_t>(config_.connections_max);
+    server.body_bytes_max = static_cast<std::size_t>(config_.body_bytes_max);
+    server.trusted_proxies = config_.trusted_proxies;
+    server.on_data_thread_start = &store::forbid_waiting_on_this_thread;
+    public_ = std::make_unique<http::Server>(server, metrics_);
 
-    public_ = std::make_unique<http::Server>(
-        http::Server::Options{.name = "public",
-                              .host = public_address->host,
-                              .port = public_address->port,
-                              .data_threads = static_cast<std::size_t>(config_.data_threads),
-                              .control_threads = static_cast<std::size_t>(config_.control_threads),
-                              .connections_max = static_cast<std::size_t>(config_.connections_max),
-                              .body_bytes_max = static_cast<std::size_t>(config_.body_bytes_max),
-                              .trusted_proxies = config_.trusted_proxies,
-                              .on_data_thread_start = &store::forbid_waiting_on_this_thread},
-        metrics_);
-    api_ = std::make_unique<api::Api>(
-        api::Services{.cashier = *cashier_,
-                      .keyring = *keyring_,
-                      .methods = methods_,
-                      .mint = mint_.get(),
-                      .clock = clock_},
-        api::Options{.name = config_.node_name,
-                     .description = config_.node_description,
-                     .version = NUTGATE_VERSION,
-                     .http_url = public_url_,
-                     .mints = mint_urls(),
-                     .cors_origin = config_.cors_origin,
-                     .invoices_per_client_per_minute = config_.invoices_per_client_per_minute,
-                     .creates_per_client_per_minute = config_.creates_per_client_per_minute,
-                     .status_per_client_per_minute = config_.status_per_client_per_minute,
-                     .not_ready = [this] { return reasons_not_ready(); }});
+    api::Options options;
+    options.name = config_.node_name;
+    options.description = config_.node_description;
+    options.version = NUTGATE_VERSION;
+    options.http_url = public_url_;
+    options.mints = mint_urls();
+    options.cors_origin = config_.cors_origin;
+    options.invoices_per_client_per_minute = config_.invoices_per_client_per_minute;
+    options.creates_per_client_per_minute = config_.creates_per_client_per_minute;
+    options.status_per_client_per_minute = config_.status_per_client_per_minute;
+    options.not_ready = [this] { return reasons_not_ready(); };
+    api_ = std::make_unique<api::Api>(api::Services{.cashier = *cashier_,
+                                                    .keyring = *keyring_,
+                                                    .methods = methods_,
+                                                    .mint = mint_.get(),
+                                                    .clock = clock_},
+                                      options);
     if (read_only_) {
         api_->add_health_routes(*public_);
-    } else {
-        api_->add_routes(*public_);
-        proxy::add_routes(*public_, *gateway_,
-                          {.request_bytes_max = static_cast<std::size_t>(config_.body_bytes_max)});
+        return;
     }
+    api_->add_routes(*public_);
+    proxy::add_routes(*public_, *gateway_,
+                      {.request_bytes_max = static_cast<std::size_t>(config_.body_bytes_max)});
+}
 
-    const std::string operator_port = std::to_string(operator_address->port);
-    std::vector<std::string> hosts;
-    if (operator_address->port != 0) {
-        for (const std::string& host : {operator_address->host, std::string{"localhost"},
-                                        std::string{"127.0.0.1"}, std::string{"[::1]"}}) {
-            hosts.push_back(host + ":" + operator_port);
-        }
+void Node::make_operator_face() {
+    const auto address = parse_host_port(config_.operator_listen);
+    VERIFY(address.has_value());
+    http::Server::Options server;
+    server.name = "operator";
+    server.host = address->host;
+    server.port = address->port;
+    server.data_threads = 1;
+    server.control_threads = 2;
+    server.connections_max = 256;
+    server.on_data_thread_start = &store::forbid_waiting_on_this_thread;
+    // A page of another origin that a browser on this machine shows can send requests here, but
+    // not under these names.
+    for (const std::string& host : {address->host, std::string{"localhost"},
+                                    std::string{"127.0.0.1"}, std::string{"[::1]"}}) {
+        server.hosts.push_back(host + ":" + std::to_string(address->port));
     }
-    operator_ = std::make_unique<http::Server>(
-        http::Server::Options{.name = "operator",
-                              .host = operator_address->host,
-                              .port = operator_address->port,
-                              .data_threads = 1,
-                              .control_threads = 2,
-                              .connections_max = 256,
-                              .hosts = hosts,
-                              .on_data_thread_start = &store::forbid_waiting_on_this_thread},
-        metrics_);
+    operator_ = std::make_unique<http::Server>(server, metrics_);
     admin::add_routes(*operator_, {.cashier = *cashier_,
                                    .metrics = metrics_,
                                    .operator_token = operator_token_,
                                    .refresh_metrics = {}});
+}
+
+Result<void, StartError> Node::listen() {
+    make_public_face();
+    make_operator_face();
     for (http::Server* server : {operator_.get(), public_.get()}) {
         if (const auto started = server->start(); !started) {
             return fail(StartError{started.error().detail});
         }
     }
-    folder_.publish_operator_address(operator_address->host + ":" +
-                                     std::to_string(operator_->port()));
+    folder_.publish_operator_address(config_.operator_listen);
     return {};
 }
 

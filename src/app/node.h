@@ -63,6 +63,8 @@ private:
     Result<void, StartError> make_money();
     Result<void, StartError> make_sales(const Environment& environment);
     Result<void, StartError> recover();
+    void make_public_face();
+    void make_operator_face();
     Result<void, StartError> listen();
     void watch();
     std::vector<std::string> mint_urls() const;  // As tokens call them.

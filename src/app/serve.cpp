@@ -95,10 +95,10 @@ int serve(const ServeArguments& arguments) {
         return kDone;
     }
     log::set_level(level_of(config.log_level));
-    if (const auto port = resolve_port(config.public_listen)) {
-        config.public_listen = *port;
-    } else {
-        return complain("listen.public: no free port on " + config.public_listen);
+    for (std::string* address : {&config.public_listen, &config.operator_listen}) {
+        const auto resolved = resolve_port(*address);
+        if (!resolved) return complain("no free port on " + *address);
+        *address = *resolved;
     }
 
     crypto::SystemRandom random;
