@@ -132,8 +132,7 @@ void check_price(const Config& c, const ModelConfig& model, const std::string& k
     if (usd && c.btc_usd.empty()) {
         out.push_back({"rates.btc_usd", "is needed: model \"" + model.id + "\" is priced in USD"});
     }
-    const bool zero =
-        msat && p.input_msat_per_1k == 0 && p.output_msat_per_1k == 0;
+    const bool zero = msat && p.input_msat_per_1k == 0 && p.output_msat_per_1k == 0;
     if (zero && !p.free) {
         out.push_back({key, "is zero: say free = true if that is meant"});
     }

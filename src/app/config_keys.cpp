@@ -124,7 +124,7 @@ void visit(UpstreamConfig& u, ConfigVisitor& v) {
     v.text({"url", "Its base, up to and with /v1."}, u.url);
     v.text({"api_key_env", "Environment variable that holds its API key."}, u.api_key_env);
     v.text({"api_key_file", "File that holds its API key."}, u.api_key_file);
-    v.text({"ca_file", "PEM file to verify its certificate with; default: the system's."},
+    v.text({"ca_file", "PEM file to verify its certificate with; without it the system's."},
            u.ca_file);
     v.choice({"on_disconnect",
               "When a client leaves: \"cancel\" (it stops billing too) or \"drain\" (it bills the "
