@@ -46,6 +46,12 @@ inline void run_all(std::vector<std::function<http::Task<void>()>> tasks, int th
     context.run();
 }
 
+inline http::Task<void> for_ever() {
+    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
+    timer.expires_at(boost::asio::steady_timer::time_point::max());
+    co_await timer.async_wait(http::use_task);
+}
+
 // A client: keeps what it is sent, and leaves when it is told to.
 class FakeExchange final : public http::Exchange {
 public:
@@ -78,11 +84,7 @@ public:
         ended = true;
         co_return take(last_piece);
     }
-    http::Task<void> client_gone() override {
-        boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
-        timer.expires_at(boost::asio::steady_timer::time_point::max());
-        co_await timer.async_wait(http::use_task);
-    }
+    http::Task<void> client_gone() override { co_await for_ever(); }
     void on_client_gone(std::function<void()> gone) override {
         gone_ = std::move(gone);
         if (left_ && gone_) gone_();
@@ -114,8 +116,10 @@ private:
     std::function<void()> gone_;
 };
 
-// What an upstream does next: sends a piece, fails, or does something and goes on.
-using Step = std::variant<std::string, http::UpstreamFailure, std::function<void()>>;
+// What an upstream does next: sends a piece, fails, is silent until it is cancelled, or does
+// something and goes on.
+struct Silence {};
+using Step = std::variant<std::string, http::UpstreamFailure, Silence, std::function<void()>>;
 
 struct Script {
     int status = 200;
@@ -123,6 +127,7 @@ struct Script {
     std::vector<Step> steps;
     std::optional<http::UpstreamFailure> failure;  // In place of any answer.
     std::function<void()> before_head;
+    bool silent_head = false;  // It never comes.
 };
 
 inline Script json_script(std::string body, int status = 200) {
@@ -152,6 +157,7 @@ public:
             bodies_.push_back(call.body);
         }
         if (script.before_head) script.before_head();
+        if (script.silent_head) co_await for_ever();
         if (script.failure) co_return fail(*script.failure);
         co_return std::make_unique<Answer>(*this, call.abandonment);
     }
@@ -182,6 +188,7 @@ private:
                 if (abandonment_ != nullptr && abandonment_->is_abandoned()) {
                     co_return fail(http::UpstreamFailure::Broken);
                 }
+                if (std::holds_alternative<Silence>(step)) co_await for_ever();
                 if (const auto* failure = std::get_if<http::UpstreamFailure>(&step)) {
                     co_return fail(*failure);
                 }

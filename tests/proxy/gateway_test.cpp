@@ -528,3 +528,29 @@ TEST_CASE("gateway: a draw that the database could not take is 503, and leaves n
     node.settle();
     CHECK(node.balance(key).held == 0_msat);
 }
+
+TEST_CASE("gateway: a request that is cancelled settles what was metered, wherever it waits") {
+    Node node;
+    const KeyId key = node.make_key(10'000_msat);
+    FakeExchange client{node.request(key, kAskStream)};
+    node.upstream.traits().client_gone = proxy::ClientGone::Drain;
+    Msat left;
+    SUBCASE("for the head") {
+        node.upstream.script.silent_head = true;
+        left = 9999_msat;  // The prompt was sent: 3 tokens, 0.6.
+    }
+    SUBCASE("in the stream") {
+        node.upstream.script = sse_script({delta("Hello world, how"), Silence{}});
+        left = 9997_msat;
+    }
+    const auto cancelled = [&]() -> http::Task<void> {
+        // As a server does with what is left when it has drained for long enough.
+        const auto first = co_await http::first_of(node.gateway->chat_completions(client),
+                                                   http::after(Milliseconds{20}));
+        CHECK(first.index() == 1);
+    };
+    run_all({cancelled});
+    node.settle();
+    CHECK(node.balance(key).posted == left);
+    CHECK(node.balance(key).held == 0_msat);
+}
