@@ -114,6 +114,13 @@ std::string_view source_text(HistoryEntry::Source source) {
     return "";
 }
 
+// The mint in this process is known to others by its URL.
+Json mint_url(const Context& context, const std::string& mint) {
+    if (mint.empty()) return nullptr;
+    if (mint == cashu::MintUrl::embedded().text()) return context.options.http_url + "/mint";
+    return mint;
+}
+
 Answer history(Context& context, const Request& request) {
     constexpr std::int64_t kLinesMax = 1000;
     TRY(const auto key, identify(context, request, FreshToken::Deposit));
@@ -128,7 +135,7 @@ Answer history(Context& context, const Request& request) {
                          {"source", source_text(entry.source)},
                          {"amount", entry.amount.raw()},
                          {"unit", "msat"},
-                         {"mint_url", entry.mint.empty() ? Json() : Json(entry.mint)},
+                         {"mint_url", mint_url(context, entry.mint)},
                          {"created_at", to_unix_seconds(entry.at)}});
     }
     return Json{{"transactions", lines}};

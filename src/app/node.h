@@ -36,6 +36,7 @@ struct StartError {
     StartError(store::StoreFailure failure) : detail{std::move(failure.detail)} {}
     StartError(DataDirError error) : detail{std::move(error.detail)} {}
     std::string detail;
+    bool misused = false;  // Nothing failed: it was asked for what must not be done.
 };
 
 class Node {

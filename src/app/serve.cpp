@@ -105,7 +105,7 @@ int serve(const ServeArguments& arguments) {
     auto folder = DataDir::own(config.data_dir, random);
     if (!folder) return complain(folder.error().detail, kMisused);
     auto node = Node::start(config, *std::move(folder), environment);
-    if (!node) return complain(node.error().detail);
+    if (!node) return complain(node.error().detail, node.error().misused ? kMisused : kFailed);
 
     const auto address = parse_host_port(config.public_listen);
     const bool v6 = address->host.find(':') != std::string::npos;
