@@ -60,7 +60,7 @@ class Crash(harness.NodeCase):
         wallets = [Client(node, key, over) for key in keys]
         for client in wallets:
             client.start()
-        kills = 4
+        kills = 8
         for round_number in range(kills):
             served = sum(client.rounds for client in wallets)
             harness.until(lambda: sum(client.rounds for client in wallets) >= served + 2,

@@ -95,7 +95,7 @@ await refused(OpenAI.APIError, 402, ask(NUTGATE_POOR_KEY), (error) => {
   assert.equal(error.type, 'insufficient_quota');
 });
 await refused(OpenAI.APIError, 400, ask(NUTGATE_KEY, { model: 'no-such-model' }),
-  (error) => assert.equal(error.type, 'invalid_model'));
+  (error) => assert.deepEqual([error.type, error.code, error.param], ['invalid_model', 'invalid_model', 'model']));
 await refused(OpenAI.BadRequestError, 400, ask(NUTGATE_KEY, { max_tokens: -1 }),
   (error) => assert.equal(error.param, 'max_tokens'));
 await refused(OpenAI.BadRequestError, 400, ask(NUTGATE_KEY, { messages: 'hello' }));
