@@ -59,7 +59,7 @@ private:
     JobId next_id_ = 1;
     bool running_ = false;
     std::uint64_t runs_ = 0;  // How many have ended.
-    std::jthread thread_;  // Last: it starts when all above is there, and ends first.
+    std::jthread thread_;     // Last: it starts when all above is there, and ends first.
 };
 
 }  // namespace nutgate

@@ -1,6 +1,6 @@
 // Sealing what must be kept but not be readable by who steals the database: AES-256-GCM under a
-// random 96-bit nonce, written as nonce || ciphertext || tag. `context` is authenticated with it, so
-// a sealed text moved to another row does not open.
+// random 96-bit nonce, written as nonce || ciphertext || tag. `context` is authenticated with it,
+// so a sealed text moved to another row does not open.
 #pragma once
 
 #include <optional>

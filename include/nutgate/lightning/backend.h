@@ -76,8 +76,9 @@ public:
     // What a payment may cost beyond its amount, for the quote that is shown before it.
     virtual Result<Msat, BackendError> estimate_fee(const Bolt11&, Msat amount) = 0;
 
-    // Calls `hint` from a thread of the backend's whenever a payment may have arrived or ended. Only
-    // a hint to ask: nothing is ever credited on it. One listener set; set before the first call.
+    // Calls `hint` from a thread of the backend's whenever a payment may have arrived or ended.
+    // Only a hint to ask: nothing is ever credited on it. One listener set; set before the first
+    // call.
     virtual void on_change(std::function<void(const PaymentHash&)> hint) = 0;
 };
 
