@@ -63,6 +63,8 @@ struct Mint::Impl {
     class Pursuit;
     Answered create_melt_quote(std::string_view body);
     Answered melt_quote(std::string_view id);
+    // Whether an invoice of that hash is one of ours. Refused if it only looks like one.
+    Result<bool, MintError> is_own(const PaymentHash& payment, nutgate::Msat amount);
     Answered melt(const RequestKey& key, std::string_view body);
     Answered melt_internally(const RequestKey& key, const MeltRow& row, const CheckedInputs& inputs,
                              const std::vector<BlindedMessage>& blanks);

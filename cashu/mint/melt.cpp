@@ -87,12 +87,7 @@ Answered Mint::Impl::melt(const RequestKey& key, std::string_view body) {
     }
     TRY(const auto inputs, exchange.check(request.inputs));
     TRY_VOID(covers(inputs, row));
-    TRY(const bool own,
-        database.read([&](store::Reader& reader) -> Result<bool, store::StoreFailure> {
-            return reader
-                .query_one("SELECT 1 FROM mint_quotes WHERE payment_hash = $1", row.payment)
-                .has_value();
-        }));
+    TRY(const bool own, is_own(row.payment, row.amount_msat));
     if (own) {
         // Somebody may have paid it from outside, and nobody asked yet: who melts now would pay for
         // what is paid.

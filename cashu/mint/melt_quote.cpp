@@ -123,6 +123,21 @@ Result<Bolt11, MintError> payable(const wire::MeltQuoteRequest& request, Network
 
 }  // namespace
 
+Result<bool, MintError> Mint::Impl::is_own(const PaymentHash& payment, nutgate::Msat amount) {
+    return database.read([&](store::Reader& reader) -> Result<bool, MintError> {
+        const auto row = reader.query_one(
+            "SELECT unit, amount FROM mint_quotes WHERE payment_hash = $1", payment);
+        if (!row) return false;
+        const auto unit = parse_unit(row->text(0));
+        VERIFY(unit.has_value());
+        if (msat_of(static_cast<Amount>(row->integer(1)), *unit) == amount) return true;
+        // A payment hash is no secret: anybody can write an invoice of one msat under it, and a
+        // quote that is once credited with that is never credited with what its payer sends.
+        return fail(MintError{Code::RequestMalformed,
+                              "not the invoice that this mint made for that payment hash"});
+    });
+}
+
 Answered Mint::Impl::create_melt_quote(std::string_view body) {
     if (options.melt_disabled) return fail(MintError{Code::Disabled, "melting is disabled"});
     TRY(const auto request, taken(wire::parse_melt_quote_request(body)));
@@ -140,13 +155,7 @@ Answered Mint::Impl::create_melt_quote(std::string_view body) {
     }
 
     // Our own invoice costs nothing to pay: the money does not leave.
-    TRY(const bool own,
-        database.read([&](store::Reader& reader) -> Result<bool, store::StoreFailure> {
-            return reader
-                .query_one("SELECT 1 FROM mint_quotes WHERE payment_hash = $1",
-                           invoice.payment_hash)
-                .has_value();
-        }));
+    TRY(const bool own, is_own(invoice.payment_hash, amount_msat));
     nutgate::Msat reserve;
     if (!own) {
         const auto estimate = backend.estimate_fee(invoice, amount_msat);

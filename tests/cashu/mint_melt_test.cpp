@@ -74,6 +74,36 @@ TEST_CASE("mint 55: an own invoice that was paid from outside a moment ago is no
     world.swapped(proofs, {16});
 }
 
+TEST_CASE("mint 55: an invoice under the hash of ours, of another amount, does not pay ours") {
+    MintWorld world;
+    const auto proofs = world.buy({16});
+    const auto bought = world.quote(1000);
+    const auto forged = [&](nutgate::Msat amount) {
+        return write_bolt11({.network = Network::Regtest,
+                             .amount = amount,
+                             .created_at = world.clock.now(),
+                             .expiry = Seconds{3600},
+                             .payment_hash = hash_of(bought.request),
+                             .payment_secret = ByteArray<32>{std::byte{1}},
+                             .description = ""},
+                            *crypto::Scalar::reduce(ByteArray<32>{std::byte{7}}));
+    };
+    wire::MeltQuoteRequest request;
+    request.request = forged(1'000_msat);
+    request.unit = "sat";
+    const auto answer =
+        world.post("/v1/melt/quote/bolt11", wire::write_melt_quote_request(request));
+    // Were it taken, one sat would be booked as all that ever came in for the quote.
+    CHECK(code(answer) == 10000);
+    if (answer.status == 200) {
+        const auto melt = wire::parse_melt_quote(answer.body).value();
+        (void)world.melt(melt, proofs);
+    }
+    world.pay(bought);
+    CHECK(world.quote_again(bought.quote).mintable() == 1000);
+    world.swapped(proofs, {16});
+}
+
 TEST_CASE("mint 56, 60: a payment has its preimage, and what it did not cost is change") {
     MintWorld world;
     world.lightning.set_fee(5'000_msat);
