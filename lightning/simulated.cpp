@@ -234,6 +234,8 @@ Result<Payment, BackendError> SimulatedLightning::pay(const PaymentOrder& order)
         if (at >= invoice->expires_at()) return fail(BackendError::Refused);
         if (outcome.fee > order.fee_max) return fail(BackendError::Refused);
         const auto own = find_incoming(tx, order.hash);
+        // Who wrote another invoice under our hash does not pay ours: it would be settled in full.
+        if (own && own->msat(0) != order.amount) return fail(BackendError::Refused);
         // Nobody pays an invoice twice, and a node that is asked to says so.
         if (own && incoming_payment(*own, at).state == PaymentState::Settled) {
             return fail(BackendError::Refused);

@@ -248,6 +248,23 @@ TEST_CASE("simulated lightning: paying an invoice of its own settles it, and not
     CHECK_EQ(world.balance(), 1'000'000_msat);
 }
 
+TEST_CASE("simulated lightning: an invoice under our hash, of another amount, does not pay ours") {
+    World world;
+    const auto order = world.own("a", "unpaid");
+    const auto before = world.balance();
+    PaymentOrder forged = order;
+    forged.amount = 1_msat;
+    forged.bolt11 = write_bolt11({.network = Network::Regtest,
+                                  .amount = forged.amount,
+                                  .created_at = world.clock.now(),
+                                  .payment_hash = order.hash,
+                                  .description = ""},
+                                 *crypto::Scalar::from_hex(std::string(64, '5')));
+    CHECK(world.node->pay(forged).error() == BackendError::Refused);
+    CHECK(world.node->incoming(order.hash)->state == PaymentState::Pending);
+    CHECK(world.balance() == before);
+}
+
 TEST_CASE("simulated lightning: an own invoice ends as the payment of it does") {
     World world;
     const auto late = world.own("late", "unknown-then-paid:2000");
