@@ -128,11 +128,17 @@ void Till::close(const HoldId& hold, const KeyId& key, Msat cost) {
     submit(number, *ending);
 }
 
+void Till::end_admission(store::Tx& tx, const Ending& ending) {
+    // A draw that the database failed to take may be of a key that there never was.
+    if (!books_.keyring.find(tx, ending.key)) return;
+    books_.keyring.settle(tx, ending.key, ending.hold, Msat{});
+}
+
 Result<void, LedgerError> Till::end_hold(store::Tx& tx, Ending& ending) {
     ending.uncollected = {};
     if (ending.cost == Msat{}) {
-        TRY(const auto applied, books_.ledger.release(tx, ending.hold));
-        if (applied == Applied::Now) books_.keyring.settle(tx, ending.key, ending.hold, Msat{});
+        TRY_VOID(books_.ledger.release(tx, ending.hold));
+        end_admission(tx, ending);
         return {};
     }
     TRY(const auto charge, books_.ledger.post(tx, ending.hold, revenue(), ending.cost));
@@ -148,8 +154,13 @@ void Till::submit(Number number, Ending& ending) {
         [this, &ending](store::Tx& tx) {
             const auto done = end_hold(tx, ending);
             ending.refusal.reset();
-            if (!done) ending.refusal = done.error();
-            return done.has_value();
+            if (done) return true;
+            ending.refusal = done.error();
+            // The ledger forgot a hold that was overdue for long; the limit does not count it any
+            // more either.
+            if (done.error() != LedgerError::HoldUnknown) return false;
+            end_admission(tx, ending);
+            return true;
         },
         [this, number](const std::optional<store::StoreFailure>& failure) {
             ended(number, !failure.has_value());

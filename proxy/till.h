@@ -128,6 +128,8 @@ private:
     void ended(Number number, bool committed);
     void report(const Ending& ending);
     Result<void, LedgerError> end_hold(store::Tx& tx, Ending& ending);
+    // What the keyring counts of a hold, whatever became of that. As often as it is asked for.
+    void end_admission(store::Tx& tx, const Ending& ending);
     void submit_waiting();
     void renew_open();
 

@@ -494,6 +494,40 @@ TEST_CASE("gateway: a request that outlives its hold's deadline is renewed, and 
     CHECK(node.balance(key).posted == 9984_msat);
 }
 
+TEST_CASE(
+    "gateway: what counts against a limit ends with its request, though its hold was expired") {
+    Node node;
+    const KeyId parent = node.make_key(10'000_msat);
+    const KeyId child = node.make_key(0_msat, {.balance_limit = 300_msat}, parent);
+    FakeExchange client{node.request(child, kAsk)};
+    // A machine that slept, or a database that was away for so long.
+    Milliseconds asleep{700'000};
+    bool is_answered = true;
+    SUBCASE("no answer") { is_answered = false; }
+    SUBCASE("an answer") {}
+    SUBCASE("no answer, and the hold was forgotten") {
+        is_answered = false;
+        asleep = Milliseconds{7'200'000};
+    }
+    SUBCASE("an answer, and the hold was forgotten") { asleep = Milliseconds{7'200'000}; }
+    if (is_answered) {
+        node.upstream.script = json_script(kAnswer);
+    } else {
+        node.upstream.script.failure = http::UpstreamFailure::Timeout;
+    }
+    node.upstream.script.before_head = [&] {
+        node.clock.advance(asleep);
+        const auto expired =
+            node.database->transact([&](store::Tx& tx) -> Result<int, store::StoreFailure> {
+                return node.ledger.expire_holds(tx, 100);
+            });
+        CHECK(expired.value() == 1);
+    };
+    node.serve(client);
+    CHECK(client.status == (is_answered ? 200 : 504));
+    CHECK(node.record(child).limit_held == 0_msat);
+}
+
 TEST_CASE("gateway: a charge that the database failed to take is offered again") {
     Node node;
     const KeyId key = node.make_key(10'000_msat);

@@ -110,8 +110,9 @@ public:
     Result<KeyId, KeyringError> admit(store::Tx&, const KeyId& key, const HoldId& hold,
                                       Msat amount);
     // Ends what admit() counted and adds `cost` to what the key has spent. For the transaction that
-    // posts or releases that hold in the ledger, only where that was Applied::Now; a release has
-    // cost zero and counts as no request.
+    // posts or releases that hold in the ledger: a cost only where that was Applied::Now. A release
+    // has cost zero, counts as no request, and may be told again, also of a hold that the ledger
+    // had expired or forgotten.
     void settle(store::Tx&, const KeyId& key, const HoldId& hold, Msat cost);
     // At start, beside Ledger::release_holds_of_requests: requests of a process that is gone.
     void release_admissions(store::Tx&);
