@@ -6,6 +6,7 @@
 #include "error_name.h"
 #include "impl.h"
 #include "nutgate/base/log.h"
+#include "nutgate/crypto/hash.h"
 
 namespace nutgate {
 namespace {
@@ -25,6 +26,19 @@ Result<TokenIdentity, CashierError> identify(const cashu::Token& token) {
     const auto identity = cashu::identity_of(token.proofs);
     if (!identity) return fail(make_error(Code::TokenInvalid, "a secret that is no point"));
     return *identity;
+}
+
+// A token as it was presented, with its amounts and signatures: a damaged copy is refused, and the
+// good one with the same secrets is not.
+TokenIdentity presented_as(const cashu::Token& token) {
+    std::string all = token.mint.text() + '\n' + token.unit;
+    for (const cashu::Proof& proof : token.proofs) {
+        const std::string witness = proof.witness.value_or("");
+        all += '\n' + std::to_string(proof.amount) + ' ' + proof.id.text() + ' ' + proof.C.hex() +
+               ' ' + std::to_string(proof.secret.size()) + ' ' + proof.secret + witness;
+        if (proof.dleq) all += to_hex(proof.dleq->e) + to_hex(proof.dleq->s);
+    }
+    return TokenIdentity{crypto::sha256(as_bytes(all))};
 }
 
 }  // namespace
@@ -159,14 +173,20 @@ Result<Deposit, CashierError> Cashier::deposit_token(std::string_view text,
         if (row->state == RowState::Done) return impl_->answer(*row, true);
         return impl_->finish_deposit(identity, row->operation, target, true);
     }
-    if (auto refused = impl_->refusals.find(identity)) return fail(*std::move(refused));
+    const TokenIdentity presented = presented_as(token);
+    if (auto refused = impl_->refusals.find(presented)) return fail(*std::move(refused));
 
     const auto begun = impl_->begin_deposit(token, identity, target);
     if (!begun) {
-        if (is_final(begun.error().code)) impl_->refusals.remember(identity, begun.error());
+        if (is_final(begun.error().code)) impl_->refusals.remember(presented, begun.error());
         return fail(begun.error());
     }
-    return impl_->finish_deposit(identity, begun->operation, target, !begun->by_us);
+    auto done = impl_->finish_deposit(identity, begun->operation, target, !begun->by_us);
+    // What another began may have been another copy.
+    if (!done && begun->by_us && is_final(done.error().code)) {
+        impl_->refusals.remember(presented, done.error());
+    }
+    return done;
 }
 
 Result<KeyId, CashierError> Cashier::key_of_token(std::string_view text) {

@@ -20,8 +20,9 @@ public:
     RefusalMemory(const Clock& clock, Seconds lifetime, std::size_t size_max)
         : clock_{clock}, lifetime_{lifetime}, size_max_{size_max} {}
 
-    std::optional<CashierError> find(const TokenIdentity& token);
-    void remember(const TokenIdentity& token, const CashierError& why);
+    // By all that was presented, not by the secrets alone.
+    std::optional<CashierError> find(const TokenIdentity& presented);
+    void remember(const TokenIdentity& presented, const CashierError& why);
 
 private:
     struct Entry {
@@ -46,9 +47,12 @@ struct StoredDeposit {
     std::optional<CashierError::Code> failure;
     Msat credited;
 
-    // It ended without money, for a reason that may be gone by now.
+    // It ended without money, for a reason that may be gone by now. Only that they are spent lies
+    // in the secrets, which are all that the identity knows: whatever else was wrong with a token
+    // may be right in the next one with the same secrets.
     bool may_begin_again() const {
-        return state == RowState::Failed && failure && !is_final(*failure);
+        return state == RowState::Failed && failure && *failure != CashierError::Code::TokenSpent &&
+               *failure != CashierError::Code::TokenUsed;
     }
 };
 

@@ -116,6 +116,21 @@ TEST_CASE("cashier: a token that somebody spent is refused, and remembered") {
     CHECK(world.cashier().key_of_token(token).error().code == Code::KeyUnknown);
 }
 
+TEST_CASE("cashier: a damaged copy of a token does not spoil the token") {
+    World world;
+    const std::string text = world.token(7000_msat);
+    cashu::Token copy = world.customer.parsed(text);
+    for (auto& proof : copy.proofs) proof.dleq.reset();
+    REQUIRE(copy.proofs.size() > 1);
+    std::swap(copy.proofs[0].C, copy.proofs[1].C);
+    const std::string damaged = cashu::write_token(copy);
+    CHECK(world.cashier().deposit_token(damaged, Bearer{}).error().code == Code::TokenInvalid);
+    const int asked = world.node->client.calls();
+    CHECK(world.cashier().deposit_token(damaged, Bearer{}).error().code == Code::TokenInvalid);
+    CHECK(world.node->client.calls() == asked);
+    CHECK(world.cashier().deposit_token(text, Bearer{})->credited == 7000_msat);
+}
+
 TEST_CASE("cashier: what is no token of ours changes nothing") {
     World world;
     auto& cashier = world.cashier();
