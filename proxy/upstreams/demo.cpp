@@ -217,14 +217,24 @@ public:
     }
 
 private:
+    static std::unique_ptr<http::UpstreamAnswer> refusal(std::string message, std::string code) {
+        std::deque<std::string> error;
+        error.push_back(dump({{"error",
+                               {{"message", std::move(message)},
+                                {"type", "invalid_request_error"},
+                                {"param", "messages"},
+                                {"code", std::move(code)}}}}));
+        return std::make_unique<DemoAnswer>(400, false, std::move(error), Milliseconds{}, nullptr);
+    }
+
     std::unique_ptr<http::UpstreamAnswer> answer(const UpstreamCall& call) const {
         const auto asked = parse(call.body);
-        if (!asked) {
-            std::deque<std::string> error;
-            error.emplace_back(
-                R"({"error":{"message":"No messages.","type":"invalid_request_error"}})");
-            return std::make_unique<DemoAnswer>(400, false, std::move(error), Milliseconds{},
-                                                nullptr);
+        if (!asked) return refusal("No messages.", "invalid_value");
+        if (asked->prompt.size() > options_.context) {
+            return refusal("The prompt has " + std::to_string(asked->prompt.size()) +
+                               " words; this model's context is " +
+                               std::to_string(options_.context) + ".",
+                           "context_length_exceeded");
         }
         std::vector<Choice> choices;
         for (std::size_t i = 0; i < asked->choices; ++i) choices.push_back(answer_to(*asked, i));

@@ -126,6 +126,13 @@ TEST_CASE("demo: its text is a function of the prompt, says what it is, and obey
     CHECK(answer["usage"]["prompt_tokens"] == 5);  // One per word.
     CHECK(answer["usage"]["completion_tokens"] == std::count(text.begin(), text.end(), ' ') + 1);
 
+    std::string words = "x";
+    for (int i = 0; i < 8192; ++i) words += " x";
+    const json beyond{{"messages", {{{"role", "user"}, {"content", words}}}}};
+    const auto refused = run_here(*upstream, {.body = beyond.dump()});
+    CHECK(refused.status == 400);
+    CHECK(json::parse(refused.body)["error"]["code"] == "context_length_exceeded");
+
     const json cut = json::parse(
         run_here(*upstream, {.body = R"({"messages":[{"content":"x"}],"max_tokens":3,"n":2})"})
             .body);

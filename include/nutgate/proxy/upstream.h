@@ -70,6 +70,7 @@ std::unique_ptr<Upstream> make_openai_upstream(OpenAiOptions options, http::Upst
 struct DemoOptions {
     UpstreamTraits traits{.name = "demo"};
     Milliseconds token_time{5};  // Between two words of a stream.
+    std::size_t context = 8192;  // Words of a prompt; more are refused as a model would.
 };
 std::unique_ptr<Upstream> make_demo_upstream(DemoOptions options, const Clock& clock);
 
