@@ -1,7 +1,9 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include "commands.h"
 
@@ -113,6 +115,13 @@ void add_others(CLI::App& app, Arguments& a, int& result) {
     });
 }
 
+// The parser would only say that a command is missing.
+bool knows(const CLI::App& app, std::string_view word) {
+    const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
+    return word.starts_with('-') ||
+           std::ranges::any_of(commands, [&](const auto* c) { return c->get_name() == word; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -123,6 +132,10 @@ int main(int argc, char** argv) {
     add_serve(app, arguments, result);
     add_wallet(app, arguments, result);
     add_others(app, arguments, result);
+    if (argc > 1 && !knows(app, argv[1])) {
+        (void)complain("there is no command " + std::string{argv[1]} + "; see nutgate --help");
+        return kMisused;
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {

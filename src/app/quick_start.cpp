@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "nutgate/http/client.h"
+#include "nutgate/http/message.h"
+#include "nutgate/http/url.h"
 
 namespace nutgate::app {
 namespace {
@@ -74,6 +76,14 @@ std::vector<Mistake> add_quick_start(const ServeArguments& arguments,
     if (!priced) {
         return {{"--upstream-url",
                  "sells nothing without --price-input-msat-per-1k and --price-output-msat-per-1k"}};
+    }
+    // Before it is asked what it sells: to ask is to use it.
+    const auto url = http::parse_url(arguments.upstream_url);
+    if (!url || !url->query.empty()) {
+        return {{"--upstream-url", "must be a URL of http or https, up to and with /v1"}};
+    }
+    if (config.dev && !config.dev_allow_upstream && !http::is_loopback_host(url->host)) {
+        return {{"--upstream-url", "is not on this machine: --dev needs --dev-allow-upstream"}};
     }
     UpstreamConfig upstream;
     upstream.name = "upstream";
