@@ -86,7 +86,13 @@ Result<KeyId, http::ApiError> identify(Context& context, const http::Request& re
     const auto credential = bearer_of(request);
     if (!credential) return fail(missing_key());
     if (const auto key = context.services.keyring.authenticate(*credential)) return *key;
-    if (!cashu::looks_like_token(*credential)) return fail(malformed_key());
+    if (!cashu::looks_like_token(*credential)) {
+        // Meant as a token and damaged: the taxonomy's word for it, as on every other path.
+        if (fresh == FreshToken::Deposit && credential->starts_with("cashu")) {
+            return fail(to_api_error(CashierError{CashierError::Code::TokenInvalid}));
+        }
+        return fail(malformed_key());
+    }
 
     if (const auto known = context.services.cashier.key_of_token(*credential)) return *known;
     if (fresh == FreshToken::Refuse) return fail(unknown_bearer());

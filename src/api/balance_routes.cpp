@@ -136,7 +136,10 @@ Answer history(Context& context, const Request& request) {
                          {"amount", entry.amount.raw()},
                          {"unit", "msat"},
                          {"mint_url", mint_url(context, entry.mint)},
-                         {"created_at", to_unix_seconds(entry.at)}});
+                         {"created_at", to_unix_seconds(entry.at)},
+                         // A refund is handed out in its answer, and never taken back.
+                         {"collected", true},
+                         {"swept", false}});
     }
     return Json{{"transactions", lines}};
 }

@@ -123,6 +123,7 @@ ApiError of_code(Code code) {
 
 http::ApiError to_api_error(const CashierError& error) {
     ApiError answer = of_code(error.code);
+    if (error.code == Code::LimitInvalid) answer.param = "validity_date";
     const bool temporary = answer.status == 503;
     if (error.retry_after || temporary) {
         const auto seconds = error.retry_after.value_or(Seconds{2});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <set>
 
 #include "errors.h"
 
@@ -15,7 +16,17 @@ Parsed<Fields> Fields::of_body(const http::Request& request) {
         fields.body_ = nlohmann::json::object();
         return fields;
     }
-    fields.body_ = nlohmann::json::parse(request.body, nullptr, false);
+    // Of a field that is there twice, one program reads the first and the next one the last.
+    std::set<std::string> names;
+    std::optional<std::string> twice;
+    const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+        if (event == nlohmann::json::parse_event_t::key && depth == 1) {
+            auto name = value.get<std::string>();
+            if (!names.insert(name).second) twice = std::move(name);
+        }
+        return true;
+    };
+    fields.body_ = nlohmann::json::parse(request.body, watch, false);
     if (fields.body_.is_discarded()) {
         return fail(http::ApiError{.status = 400,
                                    .type = "invalid_request_error",
@@ -27,6 +38,13 @@ Parsed<Fields> Fields::of_body(const http::Request& request) {
                                    .type = "invalid_request_error",
                                    .code = "invalid_json",
                                    .message = "The body must be a JSON object."});
+    }
+    if (twice) {
+        return fail(http::ApiError{.status = 400,
+                                   .type = "invalid_request_error",
+                                   .code = "duplicate_field",
+                                   .message = "'" + *twice + "' is there twice.",
+                                   .param = *twice});
     }
     return fields;
 }

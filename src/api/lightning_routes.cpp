@@ -17,14 +17,11 @@ Json to_json(Context& context, const InvoiceStatus& status) {
             {"expires_at", to_unix_seconds(status.expires_at)}};
 }
 
-// The bearer wins over the body's legacy field.
+// The bearer, a key or a token as everywhere, wins over the body's legacy field.
 Result<KeyId, http::ApiError> key_to_top_up(Context& context, const Request& request,
                                             const Fields& fields) {
-    auto text = bearer_of(request);
-    if (!text) {
-        TRY(auto legacy, fields.text("api_key"));
-        text = std::move(legacy);
-    }
+    if (bearer_of(request)) return identify(context, request, FreshToken::Deposit);
+    TRY(const auto text, fields.text("api_key"));
     if (!text) {
         auto error = missing_key();
         error.message = "Authorization bearer api key is required for topup";

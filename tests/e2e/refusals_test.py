@@ -55,6 +55,16 @@ class Refusals(harness.NodeCase):
         self.assert_error(ask({**chat, "n": -1}), 400)
         self.assert_error(ask(chat, key="sk-" + "1" * 64), 401, "invalid_api_key")
         self.assert_error(ask(chat, key="nonsense"), 401, "invalid_api_key")
+        self.assert_error(ask(chat, key="cashuBdamaged"), 400, "invalid_cashu_token")
+        for path in ("/v1/balance/info", "/v1/wallet/history"):
+            self.assert_error(node.ask(path, key="cashuBdamaged"), 400, "invalid_cashu_token")
+        long = {**chat, "messages": [{"role": "user", "content": "a " * 9000}]}
+        self.assert_error(ask(long), 402, "insufficient_balance")
+        rich = node.buy_key(20)
+        self.assert_error(ask(long, key=rich), 400, "context_length_exceeded")
+        self.assertEqual(node.balance(rich), 20_000, "a refused prompt costs nothing")
+        self.assert_error(node.ask("/lightning/invoice", "POST",
+                                   b'{"amount_sats":1,"amount_sats":2}'), 400, "duplicate_field")
         self.assert_error(ask(chat, key=None), 401, "missing_api_key")
         self.assert_error(node.ask("/v1/nothing"), 404)
         self.assert_error(node.ask("/v1/embeddings", body={"model": "demo", "input": "x"}, key=key), 404)
@@ -65,6 +75,20 @@ class Refusals(harness.NodeCase):
             answer = node.ask("/lightning/invoice", body={"amount_sats": sats})
             self.assertIn(answer.status, (400, 422), f"amount_sats {sats!r}: {answer}")
         self.assert_error(node.ask("/lightning/invoice/AAAAAAAAAAAAAAAAAAAAAA/status"), 404)
+        node.stop()
+        node.audit()
+
+    def test_a_token_stands_for_its_key_on_every_path(self) -> None:
+        node = self.nutgate()
+        token = node.ask("/v1/balance/refund", "POST", key=node.buy_key(10)).json()["token"]
+        made = node.ask("/lightning/invoice", body={"amount_sats": 5, "purpose": "topup"}, key=token)
+        self.assertEqual(made.status, 200, made)
+        path = f"/lightning/invoice/{made.json()['invoice_id']}/status"
+        harness.until(lambda: node.ask(path).json()["status"] == "paid", "the top-up is paid")
+        self.assertEqual(node.balance(token), 15_000)
+        lines = node.ask("/v1/balance/history", key=token).json()["transactions"]
+        self.assertEqual([(line["amount"], line["swept"]) for line in lines],
+                         [(5000, False), (10_000, False)])
         node.stop()
         node.audit()
 
@@ -115,6 +139,20 @@ class Refusals(harness.NodeCase):
                     "model[0].price", "listen.public"):
             self.assertIn(key, done.stderr)
         self.assertFalse((self.folder / "nutgate-dev").exists(), "--check makes nothing")
+
+    def test_misuse_says_what_is_wrong(self) -> None:
+        prices = ["--price-input-msat-per-1k", "1", "--price-output-msat-per-1k", "1"]
+        for arguments, said in [
+            (["sell"], "no command sell"),
+            (["serve", "--check", "--config", self.folder], "can't read"),
+            # 192.0.2.0/24 is nobody's: it must be refused before it is asked.
+            (["serve", "--check", "--dev", "--upstream-url", "http://192.0.2.1/v1", *prices],
+             "--dev-allow-upstream"),
+        ]:
+            done = subprocess.run([harness.BINARY, *arguments], capture_output=True, text=True,
+                                  cwd=self.folder, timeout=harness.PATIENCE)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
 
     def test_play_money_stays_play_money(self) -> None:
         node = self.nutgate()
