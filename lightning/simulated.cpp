@@ -123,10 +123,13 @@ Holdings read_holdings(Reader& reader, Time now) {
 
 Result<Msat, StoreFailure> simulated_balance(store::Database& database, const Clock& clock) {
     const Time now = clock.now();
-    TRY(const Holdings holdings,
-        database.read([&](Reader& reader) -> Result<Holdings, StoreFailure> {
-            return read_holdings(reader, now);
-        }));
+    return database.read([&](Reader& reader) -> Result<Msat, StoreFailure> {
+        return simulated_balance(reader, now);
+    });
+}
+
+Msat simulated_balance(Reader& reader, Time now) {
+    const Holdings holdings = read_holdings(reader, now);
     // The clock may have been set back, so that a receipt which was spent is yet to come.
     return *Msat::from_raw(std::clamp(holdings.held, std::int64_t{0}, Msat::kMax));
 }

@@ -103,7 +103,8 @@ int audit(const std::string& data_dir, bool full, Output output) {
     const Ledger ledger{clock};
     const auto report = look<BooksAudit>(data_dir, [&](store::Reader& reader, const DataDir&) {
         return audit_books(reader, ledger,
-                           full ? Ledger::Depth::Full : Ledger::Depth::SinceCheckpoint);
+                           full ? Ledger::Depth::Full : Ledger::Depth::SinceCheckpoint,
+                           clock.now());
     });
     if (!report) return complain(report.error().detail);
     if (output == Output::Json) {

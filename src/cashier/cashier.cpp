@@ -224,7 +224,7 @@ Result<Msat, CashierError> Cashier::revenue() {
 
 Result<BooksAudit, CashierError> Cashier::audit_report(Ledger::Depth depth) {
     return impl_->database.read([&](Reader& reader) -> Result<BooksAudit, CashierError> {
-        return audit_books(reader, impl_->ledger, depth);
+        return audit_books(reader, impl_->ledger, depth, impl_->clock.now());
     });
 }
 

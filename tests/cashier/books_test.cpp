@@ -7,6 +7,7 @@
 #include <string>
 
 #include "nutgate/cashier/error.h"
+#include "nutgate/lightning/simulated.h"
 #include "nutgate/store/open.h"
 #include "support/fixed_clock.h"
 #include "support/seeded_random.h"
@@ -216,6 +217,42 @@ TEST_CASE("books: a melt ends paid, with its change, or given back") {
     CHECK(world.outstanding(kNew) == 1000_msat);
     CHECK(world.posted(kNode) == 11'700_msat);
     CHECK(world.posted(revenue_account(kRevenueMint)) == 700_msat);
+}
+
+TEST_CASE("books: an audit finds a Lightning node that holds less than the books say") {
+    Books world;
+    REQUIRE(cashu::Wallet::migrate(*world.database));
+    REQUIRE(cashu::Mint::migrate(*world.database));
+    REQUIRE(SimulatedLightning::migrate(*world.database));
+    const auto missing = [&](Time now) {
+        const auto report =
+            world.database->read([&](store::Reader& reader) -> Result<BooksAudit, Stop> {
+                return audit_books(reader, world.ledger, Ledger::Depth::Full, now);
+            });
+        std::string found;
+        for (const std::string& fault : report->faults) {
+            if (fault.starts_with("lightning")) found += fault;
+        }
+        return found;
+    };
+    CHECK(missing(world.clock.now()).empty());
+    CashierBooks books{world.ledger, world.keyring, world.seed,
+                       world.clock,  world.random,  "simulated"};
+    REQUIRE(world.in_tx([&](store::Tx& tx) {
+        books.quote_paid(tx, kPayment, 9000_msat);
+        books.issued(tx, "quote", kOld, 9000_msat);
+        tx.execute(
+            "INSERT INTO simulated_invoice (hash, label, preimage, bolt11, amount, expires_at, "
+            "due_at) VALUES ($1, 'l', $1, '', 8000, $2, $2)",
+            kPayment, world.clock.now() + Seconds{1});
+    }));
+    CHECK(missing(world.clock.now()).find("9000 msat more") != std::string::npos);
+    CHECK(missing(world.clock.now() + Seconds{1}).find("1000 msat more") != std::string::npos);
+    // A melt under way may have been paid already.
+    REQUIRE(world.in_tx([&](store::Tx& tx) {
+        books.melt_begun(tx, "paying", {{kOld, 1000_msat, 0_msat}});
+    }));
+    CHECK(missing(world.clock.now() + Seconds{1}).empty());
 }
 
 TEST_CASE("books: proofs that somebody else spent are a loss, once for each operation") {

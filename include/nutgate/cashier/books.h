@@ -91,7 +91,9 @@ struct BooksAudit {
     std::vector<std::string> faults;  // The ledger's own, and every sum that does not match.
     bool sound() const { return faults.empty(); }
 };
-// Everything in it is read from the database, so it works on a killed node's, too.
-BooksAudit audit_books(store::Reader&, const Ledger&, Ledger::Depth depth);
+// Everything in it is read from the database, so it works on a killed node's, too. A Lightning
+// backend is asked only where it is in the database as well, which is the simulated one: it must
+// hold what the books say, but may hold more.
+BooksAudit audit_books(store::Reader&, const Ledger&, Ledger::Depth depth, Time now);
 
 }  // namespace nutgate

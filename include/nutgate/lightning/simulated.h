@@ -34,6 +34,7 @@ namespace nutgate {
 // What the node holds: all that came in less all that went out for good, fees included. What is on
 // its way out still counts. Reads only, so it works beside a running node and after a killed one.
 Result<Msat, store::StoreFailure> simulated_balance(store::Database& database, const Clock& clock);
+Msat simulated_balance(store::Reader& reader, Time now);
 
 // Thread-safe. All that it is given outlives it; the scheduler may have been stopped before. The
 // destructor waits for a hint that is being given, so no hint may destroy it.
