@@ -26,6 +26,9 @@ constexpr std::size_t kInvoiceIdBytes = 16;
 constexpr std::size_t kInvoiceIdTextMax = 64;
 constexpr std::size_t kBolt11BytesMax = 8192;
 constexpr int kAskedPerRound = 100;
+// After so many questions that nobody answered, each of which may have waited for a time-out, a
+// round ends: it stands between a start and the first request, and before the mint's own watcher.
+constexpr int kUnansweredMax = 2;
 constexpr Time kNever = from_unix_milliseconds(INT64_MAX);
 
 // The younger an invoice, the likelier it is being paid right now.
@@ -320,9 +323,12 @@ Result<int, CashierError> Cashier::settle_invoices() {
             return invoices;
         }));
     int paid = 0;
+    int unanswered = 0;
     for (const StoredInvoice& invoice : due) {
         const auto asked = my.ask(invoice);
         if (asked && *asked) ++paid;
+        if (asked || asked.error().code != Code::LightningUnreachable) continue;
+        if (++unanswered >= kUnansweredMax) break;
     }
     return paid;
 }

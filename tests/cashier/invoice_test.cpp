@@ -242,6 +242,22 @@ TEST_CASE("cashier: a backend that is away leaves an invoice as it was") {
     CHECK(world.cashier().invoice_status(invoice->invoice_id)->state == InvoiceState::Paid);
 }
 
+TEST_CASE("cashier: a mint that is away is not asked about each of many invoices") {
+    World world;
+    for (int i = 0; i < 10; ++i) REQUIRE(world.cashier().open_invoice(for_new_key(9_sat)));
+    const auto paid = world.cashier().open_invoice(for_new_key(9_sat));
+    world.lightning.mark_paid(paid->payment_hash, 9000_msat);
+    world.clock.advance(Seconds{10});
+    world.node->client.set(FaultyMint::Fault::Away);
+    const int before = world.node->client.calls();
+    CHECK(*world.cashier().settle_invoices() == 0);
+    CHECK(world.node->client.calls() - before == 2);
+    // Their turn comes again.
+    world.node->client.set(FaultyMint::Fault::None);
+    world.clock.advance(Seconds{10});
+    CHECK(*world.cashier().settle_invoices() == 1);
+}
+
 TEST_CASE("cashier: a paid quote whose ecash is late is credited when it comes, once") {
     World world;
     const KeyId key = world.key_of_token(1000_msat);
