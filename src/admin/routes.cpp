@@ -113,15 +113,19 @@ void add_routes(http::Server& server, Services services) {
             response.body = services.metrics.text();
             return response;
         });
-    server.route_blocking({.method = http::Method::Post, .pattern = "/admin/wallet/send"},
-                          [services](const Request& request) {
-                              if (!authorised(request, services.operator_token)) {
-                                  return refuse(
-                                      request, 401, "invalid_operator_token",
-                                      "the token in the data dir's operator.token is required");
-                              }
-                              return wallet_send(services.cashier, request);
-                          });
+    server.route_blocking(
+        {.method = http::Method::Post, .pattern = "/admin/wallet/send"},
+        [services](const Request& request) {
+            if (!authorised(request, services.operator_token)) {
+                return refuse(request, 401, "invalid_operator_token",
+                              "the token in the data dir's operator.token is required");
+            }
+            if (services.read_only) {
+                return refuse(request, 503, "read_only",
+                              "the books do not add up: see nutgate audit --full");
+            }
+            return wallet_send(services.cashier, request);
+        });
 }
 
 }  // namespace nutgate::admin

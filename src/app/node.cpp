@@ -338,7 +338,8 @@ void Node::make_operator_face() {
     admin::add_routes(*operator_, {.cashier = *cashier_,
                                    .metrics = metrics_,
                                    .operator_token = operator_token_,
-                                   .refresh_metrics = {}});
+                                   .refresh_metrics = {},
+                                   .read_only = read_only_});
 }
 
 Result<void, StartError> Node::listen() {
@@ -382,9 +383,16 @@ void Node::watch() {
         (void)write(*database_,
                     [this](store::Tx& tx) { ledger_->expire_holds(tx, kExpireAtOnceMax); });
     });
-    scheduler_->every(kSealPeriod, "seal", [this](std::stop_token) {
-        (void)write(*database_, [this](store::Tx& tx) { ledger_->seal_checkpoint(tx); });
-    });
+    scheduler_->every(kSealPeriod, "seal", [this](std::stop_token) { seal(); });
+}
+
+// What does not prove itself is not sealed: the next start would no longer look at it.
+void Node::seal() {
+    const auto audit = cashier_->audit_report(Ledger::Depth::SinceCheckpoint);
+    if (!audit) return log::warn("audit", {{"error", audit.error().detail}});
+    for (const std::string& fault : audit->faults) log::error("books", {{"fault", fault}});
+    if (!audit->sound()) return;
+    (void)write(*database_, [this](store::Tx& tx) { ledger_->seal_checkpoint(tx); });
 }
 
 std::vector<std::string> Node::reasons_not_ready() {

@@ -68,6 +68,7 @@ private:
     void make_operator_face();
     Result<void, StartError> listen();
     void watch();
+    void seal();
     std::vector<std::string> mint_urls() const;  // As tokens call them.
     std::string mints_json() const;
     std::vector<std::string> reasons_not_ready();

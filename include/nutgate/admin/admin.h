@@ -18,6 +18,7 @@ struct Services {
     const Secret& operator_token;
     // Brings gauges up to date before they are read; may be empty.
     std::function<void()> refresh_metrics;
+    bool read_only = false;  // The books do not add up: no money is taken out of them.
 };
 
 // What is referred to outlives the server.
