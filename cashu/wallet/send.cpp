@@ -182,6 +182,7 @@ Result<Wallet::Owned<Wallet::PreparedSend>, WalletError> Wallet::prepare_send(
 }
 
 nutgate::Msat Wallet::worth(const PreparedSend& prepared) const { return prepared.draft.amount; }
+nutgate::Msat Wallet::fee(const PreparedSend& prepared) const { return prepared.draft.fee; }
 
 template <>
 void Wallet::Dispose<Wallet::PreparedSend>::operator()(PreparedSend* prepared) const {

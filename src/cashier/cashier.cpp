@@ -209,17 +209,22 @@ Result<void, CashierError> Cashier::reset_child(const KeyId& parent, const KeyId
     });
 }
 
+Result<Msat, CashierError> Cashier::Impl::earned(Reader& reader) const {
+    Msat total;
+    for (const std::string_view what : {kRevenueRequests, kRevenueMint}) {
+        const auto sum = add(total, ledger.balance(reader, revenue_account(what)).posted);
+        if (!sum) return fail(make_error(Code::BooksRefused, "revenue overflows"));
+        total = *sum;
+    }
+    for (const AccountKind cost : {AccountKind::Fees, AccountKind::Losses}) {
+        total = subtract(total, ledger.total(reader, cost)).value_or(Msat{});
+    }
+    return total;
+}
+
 Result<Msat, CashierError> Cashier::revenue() {
-    return impl_->database.read([&](Reader& reader) -> Result<Msat, CashierError> {
-        Msat total;
-        for (const std::string_view what : {kRevenueRequests, kRevenueMint}) {
-            const auto sum =
-                add(total, impl_->ledger.balance(reader, revenue_account(what)).posted);
-            if (!sum) return fail(make_error(Code::BooksRefused, "revenue overflows"));
-            total = *sum;
-        }
-        return total;
-    });
+    return impl_->database.read(
+        [&](Reader& reader) -> Result<Msat, CashierError> { return impl_->earned(reader); });
 }
 
 Result<BooksAudit, CashierError> Cashier::audit_report(Ledger::Depth depth) {

@@ -139,6 +139,10 @@ struct Cashier::Impl {
     Result<bool, CashierError> ask(const StoredInvoice& invoice);
     Result<InvoiceStatus, CashierError> status_of(StoredInvoice invoice, bool may_have_key);
 
+    // Revenue less what it cost: mints' fees and losses were paid out of the same ecash, and what
+    // is beyond is the customers'.
+    Result<Msat, CashierError> earned(store::Reader& reader) const;
+
     // refund.cpp
     struct RefundView {
         KeyRecord record;

@@ -226,6 +226,9 @@ Result<Refund, CashierError> Cashier::owner_send(const OperationId& request, Sat
         }
         const auto begun = my.database.transact([&](Tx& tx) -> Result<OperationId, CashierError> {
             if (read_payout(tx, reference)) return fail(make_error(Code::TokenPending));
+            TRY(const auto earned, my.earned(tx));
+            const auto taken = add(to_msat(amount), my.wallet.fee(**prepared));
+            if (!taken || *taken > earned) return fail(make_error(Code::RevenueInsufficient));
             std::vector<Impl::Part> parts;
             Msat left = to_msat(amount);
             for (const std::string_view what : {kRevenueRequests, kRevenueMint}) {

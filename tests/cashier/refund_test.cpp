@@ -207,6 +207,35 @@ TEST_CASE("cashier: the owner takes revenue, once for each request, and no msat 
     CHECK(world.customer.redeem(world.cashier().refund(key)->token) == 12'000_msat);
 }
 
+TEST_CASE("cashier: fees and losses are the owner's, not the customers'") {
+    World world;
+    const KeyId key = world.key_of_token(21'000_msat);
+    world.charge(key, 8500_msat);
+    // As the Settler books a loss. It stands for a mint's fees, too.
+    const Account ecash = ecash_account(cashu::MintUrl::embedded(), cashu::Unit::Sat);
+    const Account losses{AccountKind::Losses, "ecash"};
+    const auto post = [&](int id, const Account& debit, const Account& credit) {
+        REQUIRE(world.database->transact([&](store::Tx& tx) -> Result<Applied, CashierError> {
+            TRY(const auto applied,
+                world.node->ledger.transfer(tx, {.id = TransferId{ByteArray<32>{std::byte(id)}},
+                                                 .debit = debit,
+                                                 .credit = credit,
+                                                 .amount = 600_msat}));
+            return applied;
+        }));
+    };
+    post(1, losses, ecash);
+    CHECK(*world.cashier().revenue() == 7900_msat);
+    const auto send = [&](int id, Sat amount) {
+        return world.cashier().owner_send(OperationId{ByteArray<16>{std::byte(id)}}, amount);
+    };
+    CHECK(send(1, 8_sat).error().code == Code::RevenueInsufficient);
+    CHECK(send(2, 7_sat).has_value());
+    // What the customer has is still there as ecash.
+    CHECK(world.posted(ecash) >= world.balance(key));
+    post(2, ecash, losses);
+}
+
 TEST_CASE("cashier: history tells what came and went, newest first") {
     World world;
     const KeyId key = world.key_of_token(10'000_msat);

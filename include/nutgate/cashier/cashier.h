@@ -179,7 +179,8 @@ public:
                                                    const KeyLimits& limits);
     Result<void, CashierError> reset_child(const KeyId& parent, const KeyId& child);
 
-    // The owner takes from revenue, as a token; never from what is owed to customers. `request` is
+    // The owner takes from revenue, as a token; never from what is owed to customers, so mints'
+    // fees, this payout's own included, and losses are taken from revenue first. `request` is
     // chosen by the caller and makes a retry the same payout.
     Result<Refund, CashierError> owner_send(const OperationId& request, Sat amount);
     // What owner_send could give at most.

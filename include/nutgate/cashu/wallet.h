@@ -197,6 +197,8 @@ public:
                                                           const std::optional<MintUrl>& mint);
     // The token's face value: `amount` in whole units of the mint, rounded down.
     nutgate::Msat worth(const PreparedSend&) const;
+    // What making it takes from the wallet beyond that: its mint's fee.
+    nutgate::Msat fee(const PreparedSend&) const;
     // Fails with TokenPending if another operation took one of its proofs first: prepare again. A
     // reference that has an operation which did not fail joins that one.
     Result<OperationId, WalletError> begin_send(store::Tx&, const PreparedSend&,
