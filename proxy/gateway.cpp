@@ -62,6 +62,13 @@ Result<Plan, http::ApiError> make_plan(const Models& models, const http::Request
     return Plan{model, std::move(parsed), bounds, *most};
 }
 
+// How long a call is worth going on with when nobody reads its answer any more. A buffered one has
+// no meaning before its end, so it is awaited whatever the upstream charges for.
+Milliseconds patience_of(const ChatRequest& request, const UpstreamTraits& traits) {
+    const bool is_cancelled = request.stream && traits.client_gone == ClientGone::Cancel;
+    return is_cancelled ? Milliseconds{} : traits.drain_time_max;
+}
+
 bool is_event_stream(const http::Headers& headers) {
     const auto type = headers.find("content-type");
     return type && type->starts_with("text/event-stream");
@@ -123,22 +130,24 @@ struct Gateway::Impl {
         const auto& upstreams = flight.model().upstreams;
         http::ApiError last = upstream_failed(http::UpstreamFailure::Unreachable);
         for (Upstream* upstream : upstreams) {
-            ClientWatch watch{client, flight.request().stream &&
-                                          upstream->traits().client_gone == ClientGone::Cancel};
+            ClientWatch watch{client, patience_of(flight.request(), upstream->traits())};
+            // Nobody is there to answer, and nothing was asked for yet.
+            if (watch.has_left()) break;
             flight.upstream_called();
             const Answer answer = co_await call(client, flight, *upstream, watch);
             if (!answer) {
-                if (watch.gone()) co_return leave(flight);
+                const bool was_sent = answer.error() != http::UpstreamFailure::Unreachable;
+                if (watch.has_given_up() && was_sent) co_return leave(flight);
                 log::warn("upstream_failed", {{"upstream", upstream->traits().name},
                                               {"failure", static_cast<int>(answer.error())}});
                 flight.upstream_not_reached();
                 last = upstream_failed(answer.error());
-                if (answer.error() == http::UpstreamFailure::Unreachable) continue;
-                break;
+                if (was_sent) break;
+                continue;
             }
             http::UpstreamAnswer& found = **answer;
             if (found.status() >= 200 && found.status() < 300) {
-                const Leg leg{client, watch, found, upstream->traits(), services.clock};
+                const Leg leg{client, watch, found, upstream->traits()};
                 co_return co_await relay(leg, flight);
             }
             flight.upstream_not_reached();

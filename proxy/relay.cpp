@@ -25,7 +25,7 @@ public:
         const Stop stop = co_await read_all();
         if (stop == Stop::ClientGone) {
             flight_.metrics().clients_gone.add();
-            if (leg_.traits.client_gone == ClientGone::Drain) co_await drain();
+            co_await drain();
             (void)flight_.settle_stream(is_whole() ? Flight::End::Complete : Flight::End::Cut);
             co_return Relayed{};
         }
@@ -46,7 +46,7 @@ private:
         for (;;) {
             const Piece piece = co_await leg_.upstream.read();
             if (!piece) {
-                if (leg_.watch.gone()) co_return Stop::ClientGone;
+                if (leg_.watch.has_given_up()) co_return Stop::ClientGone;
                 failure_ = piece.error();
                 co_return Stop::Broken;
             }
@@ -56,7 +56,11 @@ private:
             }
             meter.feed(*piece, out_);
             if (meter.done()) co_return Stop::Done;
-            if (!out_.empty() && !co_await put()) co_return Stop::ClientGone;
+            if (leg_.watch.has_left()) co_return Stop::ClientGone;
+            if (!out_.empty() && !co_await put()) {
+                leg_.watch.leave();
+                co_return Stop::ClientGone;
+            }
         }
     }
 
@@ -87,24 +91,21 @@ private:
         return meter.done() || (meter.finished() && !meter.failed());
     }
 
-    // What was read counts, though nobody reads it: the upstream's last word is its usage.
+    // What was read counts, though nobody reads it: the upstream's last word is its usage. The
+    // watch ends it in time; where there is no patience it has already.
     http::Task<void> drain() {
-        const Time deadline = leg_.clock.now() + leg_.traits.drain_time_max;
         SseMeter& meter = flight_.meter();
         const std::uint64_t bytes_max =
             meter.delivered().bytes + static_cast<std::uint64_t>(leg_.traits.drain_bytes_max);
-        while (!meter.done() && meter.delivered().bytes < bytes_max) {
-            const Milliseconds left = deadline - leg_.clock.now();
-            if (left <= Milliseconds{}) co_return;
-            const auto first = co_await http::first_of(leg_.upstream.read(), http::after(left));
-            if (first.index() == 1 || !std::get<0>(first)) co_return;
-            const std::string_view piece = *std::get<0>(first);
+        while (!leg_.watch.has_given_up() && !meter.done() && meter.delivered().bytes < bytes_max) {
+            const Piece piece = co_await leg_.upstream.read();
+            if (!piece) co_return;
             out_.clear();
-            if (piece.empty()) {
+            if (piece->empty()) {
                 meter.finish(out_);
                 co_return;
             }
-            meter.feed(piece, out_);
+            meter.feed(*piece, out_);
         }
     }
 
@@ -171,8 +172,16 @@ http::Task<Relayed> relay_stream(Leg leg, Flight& flight) {
 
 http::Task<Relayed> relay_whole(Leg leg, Flight& flight, std::size_t bytes_max) {
     std::string body;
+    std::size_t drained = 0;
     for (;;) {
         const Piece piece = co_await leg.upstream.read();
+        if (leg.watch.has_left() && piece) drained += piece->size();
+        const bool is_given_up = !piece && leg.watch.has_given_up();
+        if (is_given_up || drained > leg.traits.drain_bytes_max) {
+            flight.metrics().clients_gone.add();
+            (void)flight.settle_stream(Flight::End::Cut);
+            co_return Relayed{};
+        }
         if (!piece || body.size() + piece->size() > bytes_max) {
             flight.let_go();
             const auto failure = piece ? http::UpstreamFailure::TooLarge : piece.error();

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 #include "flight.h"
 #include "nutgate/base/clock.h"
@@ -15,34 +16,44 @@
 
 namespace nutgate::proxy {
 
-// Ends the call to an upstream as soon as the client leaves, however long the upstream is silent.
-// Switched off, it watches nothing: then a write that fails is how a departure is seen.
+// Bounds a call to an upstream by its client: once that has left, the call goes on for `patience`
+// and is then given up, however silent the upstream is. No patience: given up at once.
 class ClientWatch {
 public:
-    ClientWatch(http::Exchange& client, bool on) : client_{client}, on_{on} {
-        if (on_) client_.on_client_gone([this] { abandonment_.abandon(); });
+    ClientWatch(http::Exchange& client, Milliseconds patience)
+        : client_{client}, patience_{patience} {
+        client_.on_client_gone([this] { leave(); });
     }
     ~ClientWatch() {
-        if (on_) client_.on_client_gone({});
+        client_.on_client_gone({});
+        client_.set_alarm({}, {});
     }
     ClientWatch(const ClientWatch&) = delete;
     ClientWatch& operator=(const ClientWatch&) = delete;
 
     http::Abandonment* abandonment() { return &abandonment_; }
-    bool gone() const { return abandonment_.is_abandoned(); }
+    // Whoever sees it first says it: the connection, or a write that failed.
+    void leave() {
+        if (std::exchange(has_left_, true)) return;
+        if (patience_ <= Milliseconds{}) return abandonment_.abandon();
+        client_.set_alarm(patience_, [this] { abandonment_.abandon(); });
+    }
+    bool has_left() const { return has_left_; }
+    // Then what the upstream failed of is our own doing.
+    bool has_given_up() const { return abandonment_.is_abandoned(); }
 
 private:
     http::Exchange& client_;
-    const bool on_;
+    const Milliseconds patience_;
+    bool has_left_ = false;
     http::Abandonment abandonment_;
 };
 
 struct Leg {
     http::Exchange& client;
-    const ClientWatch& watch;
+    ClientWatch& watch;
     http::UpstreamAnswer& upstream;
     const UpstreamTraits& traits;
-    const Clock& clock;
 };
 
 // An error is for the caller to answer with: nothing was written and nothing charged. Otherwise the
@@ -50,7 +61,8 @@ struct Leg {
 using Relayed = Result<void, http::ApiError>;
 
 http::Task<Relayed> relay_stream(Leg leg, Flight& flight);
-// To its end even if the client has left: what an upstream worked for is known at the end only.
+// To its end even if the client has left, within the upstream's bounds for that: what it worked for
+// is known at the end only.
 http::Task<Relayed> relay_whole(Leg leg, Flight& flight, std::size_t bytes_max);
 
 // At most so much of a body, for a look at an error.

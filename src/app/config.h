@@ -37,6 +37,8 @@ struct UpstreamConfig {
     std::string on_disconnect = "cancel";
     std::int64_t head_timeout_ms = 600'000;
     std::int64_t gap_timeout_ms = 120'000;
+    std::int64_t drain_timeout_ms = 60'000;
+    std::int64_t drain_bytes_max = 8 * 1024 * 1024;
 };
 
 struct ModelConfig {

@@ -136,6 +136,14 @@ void visit(UpstreamConfig& u, ConfigVisitor& v) {
     v.integer(
         {"gap_timeout_ms", "Milliseconds between two pieces of an answer.", 100, kMillisecondsMax},
         u.gap_timeout_ms);
+    v.integer({"drain_timeout_ms",
+               "Milliseconds that an answer is still awaited when its client has left: a buffered "
+               "one, or a stream that is drained.",
+               1, kMillisecondsMax},
+              u.drain_timeout_ms);
+    v.integer(
+        {"drain_bytes_max", "Bytes of such an answer that are still read.", 0, 256 * 1024 * 1024},
+        u.drain_bytes_max);
 }
 
 void visit(ModelConfig& m, ConfigVisitor& v) {

@@ -187,8 +187,9 @@ Result<void, StartError> Node::make_sales(const Environment& environment) {
         const bool drain = upstream.on_disconnect == "drain";
         upstreams_.push_back(proxy::make_openai_upstream(
             {.traits = {.name = upstream.name,
-                        .client_gone =
-                            drain ? proxy::ClientGone::Drain : proxy::ClientGone::Cancel},
+                        .client_gone = drain ? proxy::ClientGone::Drain : proxy::ClientGone::Cancel,
+                        .drain_bytes_max = static_cast<std::size_t>(upstream.drain_bytes_max),
+                        .drain_time_max = Milliseconds{upstream.drain_timeout_ms}},
              .url = *url,
              .api_key = *std::move(key),
              .head_timeout = Milliseconds{upstream.head_timeout_ms},

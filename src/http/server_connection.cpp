@@ -72,7 +72,7 @@ Task<void> Connection::run() {
     bool goes_on = true;
     while (goes_on) {
         goes_on = co_await serve_one();
-        gone_ = nullptr;
+        forget_watches();
     }
     co_await linger();
     close();
@@ -313,6 +313,25 @@ void Connection::on_client_gone(std::function<void()> gone) {
     if (gone_) read_ahead();
 }
 
+void Connection::set_alarm(Milliseconds delay, std::function<void()> ring) {
+    ring_ = std::move(ring);
+    if (!ring_) {
+        if (alarm_) alarm_->clear();
+        return;
+    }
+    if (!alarm_) {
+        alarm_.emplace(core_.io, [this] {
+            if (ring_) std::exchange(ring_, nullptr)();
+        });
+    }
+    alarm_->set(delay);
+}
+
+void Connection::forget_watches() {
+    gone_ = nullptr;
+    set_alarm({}, nullptr);
+}
+
 Task<void> Connection::dispatch(const Endpoint& endpoint) {
     if (endpoint.blocking) {
         co_await run_blocking(endpoint);
@@ -331,7 +350,7 @@ Task<void> Connection::dispatch(const Endpoint& endpoint) {
         log::error("http_route_failed", {{"route", endpoint.route.pattern}, {"why", error.what()}});
         has_failed = true;
     }
-    gone_ = nullptr;
+    forget_watches();
     if (answer_ == Answer::None) {
         if (!has_failed)
             log::error("http_route_without_answer", {{"route", endpoint.route.pattern}});

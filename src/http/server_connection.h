@@ -55,6 +55,7 @@ public:
     Task<bool> end(std::string_view last_piece) override;
     Task<void> client_gone() override;
     void on_client_gone(std::function<void()> gone) override;
+    void set_alarm(Milliseconds delay, std::function<void()> ring) override;
 
 private:
     enum class Fill { Got, Closed, Expired, Full };
@@ -74,6 +75,7 @@ private:
     Task<Fill> fill();
     Task<void> linger();
     void read_ahead();
+    void forget_watches();
     void set_body_deadline(Monotonic::time_point begin, std::size_t received);
 
     // Dispatching.
@@ -100,6 +102,8 @@ private:
     Request request_;
     std::optional<RequestParser> parser_;
     std::function<void()> gone_;
+    std::function<void()> ring_;
+    std::optional<Deadline> alarm_;  // Made when one is set: few exchanges ever do.
 
     Answer answer_ = Answer::None;
     Framing framing_ = Framing::None;

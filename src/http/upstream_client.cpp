@@ -208,7 +208,7 @@ Task<Result<std::unique_ptr<UpstreamAnswer>, UpstreamFailure>> PooledUpstreamCli
         co_return fail(count(UpstreamFailure::Unreachable));
     }
     if (request.abandonment != nullptr && request.abandonment->is_abandoned()) {
-        co_return fail(UpstreamFailure::Broken);
+        co_return fail(UpstreamFailure::Unreachable);
     }
     // The upstream closed it for being idle, while our request was on its way: that shows at once.
     // Later it may have been at work on the request.

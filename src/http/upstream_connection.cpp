@@ -25,6 +25,7 @@ UpstreamConnection::UpstreamConnection(boost::asio::io_context& io, boost::asio:
                                                                 }} {}
 
 void UpstreamConnection::close() {
+    is_closed_ = true;
     NetError ignored;
     socket_.close(ignored);
 }
@@ -48,24 +49,24 @@ Task<bool> UpstreamConnection::connect(const Url& url, Milliseconds timeout) {
         if (failure) co_return false;
         for (const auto& entry : found) endpoints.push_back(entry.endpoint());
     }
-    const bool is_connected = co_await connect_to(endpoints) && !has_expired_;
+    const bool is_connected = co_await connect_to(endpoints);
     if (!is_connected) co_return false;
     socket_.set_option(Tcp::no_delay{true}, error);
     socket_.non_blocking(true, error);
     const bool is_ready = tls_ == nullptr || co_await handshake(url.host);
     deadline_.clear();
-    co_return is_ready && !has_expired_;
+    co_return is_ready && !is_closed_;
 }
 
 Task<bool> UpstreamConnection::connect_to(const std::vector<Tcp::endpoint>& endpoints) {
     for (const auto& endpoint : endpoints) {
+        if (is_closed_) break;
         NetError error;
         socket_.close(error);
         socket_.open(endpoint.protocol(), error);
         if (error) continue;
         const auto [failure] = co_await socket_.async_connect(endpoint, as_result);
-        if (!failure) co_return true;
-        if (has_expired_) break;
+        if (!failure) co_return !is_closed_;
     }
     co_return false;
 }

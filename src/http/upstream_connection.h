@@ -42,6 +42,7 @@ public:
     bool is_reusable();
     // Closes it if nobody takes it in that time.
     void rest(Milliseconds timeout);
+    // Also while it connects: it does not go on.
     void close();
 
 private:
@@ -60,6 +61,7 @@ private:
     std::size_t end_ = 0;
     bool comes_in_bulk_ = false;
     bool has_expired_ = false;
+    bool is_closed_ = false;
     bool has_ended_well_ = false;
 };
 

@@ -77,6 +77,30 @@ class Lifecycle(harness.NodeCase):
         node.stop()
         node.audit()
 
+    def test_who_leaves_a_call_to_a_silent_upstream_has_his_refund_soon(self) -> None:
+        upstream = harness.Process(
+            ["python3", pathlib.Path(__file__).with_name("mock_upstream.py")], self.folder / "up.log")
+        self.addCleanup(upstream.kill)
+        node = self.nutgate("--config", self.config(
+            f'[[upstream]]\nname = "u"\ndialect = "openai"\nurl = "http://{upstream.wait_ready()}/v1"\n'
+            'drain_timeout_ms = 50\n'
+            '[[model]]\nid = "small"\nupstreams = ["u"]\ncontext = 1000\noutput_max = 100\n'
+            'price = { input_msat_per_1k = 1000, output_msat_per_1k = 1000 }\n'))
+        key = node.buy_key(100)
+        parts = urllib.parse.urlsplit(node.url)
+        line = http.client.HTTPConnection(parts.hostname, parts.port, timeout=harness.PATIENCE)
+        body = {"model": "small", "messages": [{"role": "user", "content": "hang"}]}
+        line.request("POST", "/v1/chat/completions", json.dumps(body), {
+            "content-type": "application/json", "authorization": f"Bearer {key}"})
+        harness.until(lambda: "hanging\n" in upstream.output, "the upstream is called")
+        line.close()
+        # The prompt, "user" and "hang": two tokens by estimate.
+        self.assertEqual(node.balance(key), 99_998)
+        refund = node.ask("/v1/balance/refund", "POST", key=key)
+        self.assertEqual((refund.status, refund.json().get("sats")), (200, "99"))
+        node.stop()
+        node.audit()
+
     def test_a_balance_that_covers_one_request_buys_one(self) -> None:
         upstream = harness.Process(
             ["python3", pathlib.Path(__file__).with_name("mock_upstream.py")], self.folder / "up.log")

@@ -5,7 +5,7 @@ usage: mock_upstream.py [PORT]     prints `ready HOST:PORT`
 
 It answers every chat with the words it was asked, counts a token per word, and reports its usage. What the
 last user message says decides about errors, so that tests can ask for them: `fail 503` answers with
-that status, `hang` never answers.
+that status, `hang` says so on standard output and never answers.
 """
 import http.server
 import json
@@ -43,6 +43,7 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         if asked[:1] == ["fail"]:
             return self.answer(int(asked[1]), {"error": {"message": "as asked", "type": "mock"}})
         if asked[:1] == ["hang"]:
+            print("hanging", flush=True)
             self.over.wait()
             return None
         words = ["You", "said:", *asked][: body.get("max_tokens") or 1000]

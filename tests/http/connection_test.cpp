@@ -337,6 +337,51 @@ TEST_CASE("connection: whoever waits beside a client that leaves, learns it") {
     CHECK(comes_true([&] { return called == 2; }));
 }
 
+TEST_CASE(
+    "connection: an alarm rings once and in its time, unless it is moved, ended or outlived") {
+    std::atomic<int> rung = 0;
+    std::atomic<int> waiting = 0;
+    constexpr Milliseconds kNever{60'000};
+    ServerFixture fixture{
+        small_options(), [&](Server& server) {
+            server.route({Method::Get, "/rings"}, [&](Exchange& exchange) -> Task<void> {
+                exchange.set_alarm(kNever, [&] { rung += 100; });
+                exchange.set_alarm(Milliseconds{1}, [&] { ++rung; });
+                while (rung == 0) co_await after(Milliseconds{5});
+                Response response;
+                co_await exchange.respond(std::move(response));
+            });
+            server.route({Method::Get, "/ended"}, [&](Exchange& exchange) -> Task<void> {
+                exchange.set_alarm(Milliseconds{1}, [&] { rung += 100; });
+                exchange.set_alarm({}, {});
+                co_await after(Milliseconds{100});
+                Response response;
+                co_await exchange.respond(std::move(response));
+            });
+            server.route({Method::Get, "/outlived"}, [&](Exchange& exchange) -> Task<void> {
+                exchange.set_alarm(Milliseconds{1}, [&] { rung += 100; });
+                Response response;
+                co_await exchange.respond(std::move(response));
+            });
+            server.route({Method::Get, "/gone"}, [&](Exchange& exchange) -> Task<void> {
+                exchange.on_client_gone(
+                    [&] { exchange.set_alarm(Milliseconds{1}, [&] { ++rung; }); });
+                ++waiting;
+                while (rung < 2) co_await after(Milliseconds{5});
+            });
+        }};
+    auto client = fixture.connect();
+    for (const std::string path : {"/rings", "/outlived", "/ended"}) {
+        client.send("GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n");
+        CHECK(has_status(client.read_answer(), 200));
+    }
+    CHECK(rung == 1);
+    client.send("GET /gone HTTP/1.1\r\nHost: a\r\n\r\n");
+    REQUIRE(comes_true([&] { return waiting == 1; }));
+    client.reset();
+    CHECK(comes_true([&] { return rung == 2; }));
+}
+
 TEST_CASE("connection: a pipelined request is no leaving, and is answered in its turn") {
     ServerFixture fixture{
         small_options(), [](Server& server) {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <latch>
 #include <string>
@@ -307,6 +308,31 @@ TEST_CASE("upstream: a call is cancelled by first_of(), and abandoned from besid
     CHECK(std::get<0>(second).failure == UpstreamFailure::Broken);
     CHECK(std::get<0>(second).body == "x");
     both_ended.wait();
+}
+
+TEST_CASE("upstream: a call that is abandoned before it was sent is Unreachable, and is not sent") {
+    std::atomic<int> asked = 0;
+    RawServer server{[&](RawSocket& socket, std::size_t) {
+        if (!RawServer::read_request(socket).empty()) ++asked;
+    }};
+    metrics::Registry metrics;
+    auto options = options_for(server);
+    options.base.host = "localhost";  // To be resolved, which takes another thread.
+    const auto client = make_upstream_client(options, metrics);
+    Abandonment abandonment;
+    const auto leaves = [](Abandonment& what) -> Task<void> {
+        what.abandon();
+        co_await after(Milliseconds{20'000});
+    };
+    auto request = post("{}");
+    request.abandonment = &abandonment;
+    SUBCASE("before it began") { abandonment.abandon(); }
+    SUBCASE("while the name is looked up") {}
+    Loop loop;
+    const auto ended = loop.run(first_of(call(*client, std::move(request)), leaves(abandonment)));
+    REQUIRE(ended.index() == 0);
+    CHECK(std::get<0>(ended).failure == UpstreamFailure::Unreachable);
+    CHECK(asked == 0);
 }
 
 TEST_CASE("upstream: large bodies both ways, and pieces that are taken slowly") {

@@ -1,6 +1,7 @@
 // A gateway over real books, with clients and upstreams that do what a test says.
 #pragma once
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -52,6 +53,17 @@ inline http::Task<void> for_ever() {
     co_await timer.async_wait(http::use_task);
 }
 
+// Until the call is abandoned, which cuts it, or its coroutine is cancelled.
+inline http::Task<void> silence(http::Abandonment* abandonment) {
+    boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
+    timer.expires_at(boost::asio::steady_timer::time_point::max());
+    if (abandonment == nullptr || !abandonment->is_abandoned()) {
+        if (abandonment != nullptr) abandonment->set_cut([&timer] { timer.cancel(); });
+        co_await timer.async_wait(boost::asio::as_tuple(http::use_task));
+        if (abandonment != nullptr) abandonment->set_cut(nullptr);
+    }
+}
+
 // A client: keeps what it is sent, and leaves when it is told to.
 class FakeExchange final : public http::Exchange {
 public:
@@ -89,11 +101,21 @@ public:
         gone_ = std::move(gone);
         if (left_ && gone_) gone_();
     }
+    // Time passes when a test says so.
+    void set_alarm(Milliseconds delay, std::function<void()> ring) override {
+        alarm = delay;
+        ring_ = std::move(ring);
+    }
 
     // Told from within an upstream's script, so on the exchange's own thread.
     void leave() {
         left_ = true;
         if (gone_) gone_();
+    }
+    // The time that the alarm was set for is over.
+    void ring() {
+        REQUIRE(ring_);
+        std::exchange(ring_, nullptr)();
     }
 
     bool answered = false;
@@ -102,6 +124,7 @@ public:
     http::Headers headers;
     std::string body;
     std::optional<std::size_t> leave_after_bytes;
+    Milliseconds alarm{};
 
 private:
     bool take(std::string_view piece) {
@@ -114,6 +137,7 @@ private:
     http::Request request_;
     bool left_ = false;
     std::function<void()> gone_;
+    std::function<void()> ring_;
 };
 
 // What an upstream does next: sends a piece, fails, is silent until it is cancelled, or does
@@ -127,7 +151,7 @@ struct Script {
     std::vector<Step> steps;
     std::optional<http::UpstreamFailure> failure;  // In place of any answer.
     std::function<void()> before_head;
-    bool silent_head = false;  // It never comes.
+    bool silent_head = false;  // It never comes: until the call is abandoned or cancelled.
 };
 
 inline Script json_script(std::string body, int status = 200) {
@@ -157,7 +181,11 @@ public:
             bodies_.push_back(call.body);
         }
         if (script.before_head) script.before_head();
-        if (script.silent_head) co_await for_ever();
+        if (script.silent_head) {
+            co_await silence(call.abandonment);
+            if (call.abandonment->is_abandoned()) co_return fail(http::UpstreamFailure::Broken);
+            co_await for_ever();  // Cancelled: does not begin.
+        }
         if (script.failure) co_return fail(*script.failure);
         co_return std::make_unique<Answer>(*this, call.abandonment);
     }
@@ -173,7 +201,7 @@ public:
 private:
     class Answer final : public http::UpstreamAnswer {
     public:
-        Answer(FakeUpstream& upstream, const http::Abandonment* abandonment)
+        Answer(FakeUpstream& upstream, http::Abandonment* abandonment)
             : upstream_{upstream}, script_{upstream.script}, abandonment_{abandonment} {}
         int status() const override { return script_.status; }
         const http::Headers& headers() const override { return script_.headers; }
@@ -188,7 +216,11 @@ private:
                 if (abandonment_ != nullptr && abandonment_->is_abandoned()) {
                     co_return fail(http::UpstreamFailure::Broken);
                 }
-                if (std::holds_alternative<Silence>(step)) co_await for_ever();
+                if (std::holds_alternative<Silence>(step)) {
+                    co_await silence(abandonment_);
+                    if (abandonment_->is_abandoned()) co_return fail(http::UpstreamFailure::Broken);
+                    co_await for_ever();  // Cancelled: does not begin.
+                }
                 if (const auto* failure = std::get_if<http::UpstreamFailure>(&step)) {
                     co_return fail(*failure);
                 }
@@ -203,7 +235,7 @@ private:
     private:
         FakeUpstream& upstream_;
         const Script script_;
-        const http::Abandonment* abandonment_;
+        http::Abandonment* abandonment_;
         std::size_t next_ = 0;
     };
 

@@ -65,6 +65,96 @@ TEST_CASE("gateway: who leaves a buffered call pays its usage") {
     CHECK(node.balance(key).posted == 9984_msat);
 }
 
+TEST_CASE("gateway: who leaves a buffered call to a silent upstream holds nothing beyond a bound") {
+    Node node;
+    const KeyId key = node.make_key(10'000_msat);
+    FakeExchange client{node.request(key, kAsk)};
+    node.upstream.traits().drain_time_max = Milliseconds{7'000};
+    const auto leave_for_good = [&] {
+        client.leave();
+        CHECK(client.alarm == Milliseconds{7'000});
+        client.ring();
+    };
+    // The prompt was sent: 3 tokens, 0.6. Of half an answer nothing can be read.
+    Msat left = 9999_msat;
+    SUBCASE("before the head") {
+        node.upstream.script.before_head = leave_for_good;
+        node.upstream.script.silent_head = true;
+    }
+    SUBCASE("before the body") { node.upstream.script.steps = {leave_for_good, Silence{}}; }
+    SUBCASE("within the body") {
+        node.upstream.script.steps = {std::string{kAnswer}.substr(0, 80), leave_for_good,
+                                      Silence{}};
+    }
+    SUBCASE("within a body beyond the bound of its bytes") {
+        node.upstream.traits().drain_bytes_max = 79;
+        node.upstream.script.steps = {[&] { client.leave(); }, std::string{kAnswer}.substr(0, 80),
+                                      Silence{}};
+    }
+    SUBCASE("whose failure is its own: no answer, no charge") {
+        node.upstream.script.before_head = [&] { client.leave(); };
+        node.upstream.script.failure = http::UpstreamFailure::Timeout;
+        left = 10'000_msat;
+    }
+    node.serve(client);
+    CHECK(node.balance(key).posted == left);
+    CHECK(node.balance(key).held == 0_msat);
+    CHECK(node.second.bodies().empty());
+}
+
+TEST_CASE("gateway: a stream that is drained is given up beyond a bound, silent or not") {
+    Node node;
+    node.upstream.traits().client_gone = proxy::ClientGone::Drain;
+    const KeyId key = node.make_key(10'000_msat);
+    FakeExchange client{node.request(key, kAskStream)};
+    const auto leave_for_good = [&] {
+        client.leave();
+        CHECK(client.alarm == node.upstream.traits().drain_time_max);
+        client.ring();
+    };
+    Msat left;
+    SUBCASE("before the head") {
+        node.upstream.script.before_head = leave_for_good;
+        node.upstream.script.silent_head = true;
+        left = 9999_msat;
+    }
+    SUBCASE("between two frames") {
+        node.upstream.script =
+            sse_script({delta("Hello world, how"), leave_for_good, Silence{}, kUsage});
+        left = 9997_msat;  // 3 tokens of prompt and 4 of answer: 0.6 + 2.4.
+    }
+    SUBCASE("while it is drained") {
+        client.leave_after_bytes = 1;
+        node.upstream.script = sse_script(
+            {delta("Hello world, how"), delta(" are you?"), [&] { client.ring(); }, Silence{}});
+        left = 9995_msat;  // 7 tokens of answer: 0.6 + 4.2.
+    }
+    node.serve(client);
+    CHECK(node.balance(key).posted == left);
+    CHECK(node.balance(key).held == 0_msat);
+}
+
+TEST_CASE(
+    "gateway: who left before anything was asked for pays nothing, and nothing is asked for") {
+    Node node;
+    node.upstream.script = json_script(kAnswer);
+    node.second.script = json_script(kAnswer);
+    const KeyId key = node.make_key(10'000_msat);
+    std::size_t asked = 0;
+    FakeExchange client{node.request(key, kAsk)};
+    SUBCASE("the first upstream") { client.leave(); }
+    SUBCASE("another upstream, in place of one that can't be reached") {
+        asked = 1;
+        node.upstream.script.before_head = [&] { client.leave(); };
+        node.upstream.script.failure = http::UpstreamFailure::Unreachable;
+    }
+    node.serve(client);
+    CHECK(node.upstream.bodies().size() == asked);
+    CHECK(node.second.bodies().empty());
+    CHECK(node.balance(key).posted == 10'000_msat);
+    CHECK(node.balance(key).held == 0_msat);
+}
+
 TEST_CASE("gateway: a request that is cancelled settles what was metered, wherever it waits") {
     Node node;
     const KeyId key = node.make_key(10'000_msat);

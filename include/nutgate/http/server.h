@@ -52,6 +52,10 @@ public:
     // already; it may cancel what the coroutine awaits (UpstreamAnswer::abandon). In place of the
     // one set before; an empty one ends the watch, and so does the end of the exchange.
     virtual void on_client_gone(std::function<void()> gone) = 0;
+
+    // Calls `ring` once, on this thread, after that time, with the same freedom as `gone`. In place
+    // of the alarm set before; an empty one ends it, and so does the end of the exchange.
+    virtual void set_alarm(Milliseconds delay, std::function<void()> ring) = 0;
 };
 
 using AsyncHandler = std::function<Task<void>(Exchange&)>;

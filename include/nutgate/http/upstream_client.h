@@ -19,7 +19,8 @@
 namespace nutgate::http {
 
 // Ends a call from outside of the coroutine that awaits it, on the same thread: what
-// Exchange::on_client_gone() is for. The call then fails as Broken, at once.
+// Exchange::on_client_gone() is for. The call then fails at once: as Unreachable if nothing of it
+// was sent, else as Broken.
 class Abandonment {
 public:
     void abandon() {
