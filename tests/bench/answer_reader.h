@@ -40,6 +40,7 @@ public:
     void reset() { *this = AnswerReader{}; }
     State state() const { return state_; }
     int status() const { return status_; }
+    bool closes() const { return closes_; }  // No other answer follows on this connection.
 
     // Takes what it can of `bytes`, hands the body's bytes to `sink`, and says how many it took.
     template <typename Sink>
@@ -90,6 +91,8 @@ private:
         std::from_chars(head.data() + 9, head.data() + 12, status_);
         const std::string_view length = header_of(head, "content-length");
         std::from_chars(length.data(), length.data() + length.size(), left_);
+        const std::string_view connection = header_of(head, "connection");
+        closes_ = connection == "close" || connection == "Close";
         if (header_of(head, "transfer-encoding") == "chunked") {
             state_ = State::Size;
         } else if (length.empty()) {
@@ -102,6 +105,7 @@ private:
 
     State state_ = State::Head;
     int status_ = 0;
+    bool closes_ = false;
     std::uint64_t left_ = 0;
     std::string line_;
 };

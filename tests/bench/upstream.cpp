@@ -1,12 +1,17 @@
-// An OpenAI-compatible upstream that costs as little as one can: one thread, epoll, fixed answers.
-// A request with "stream":true gets --chunks frames, one each --interval-us, paced from the first
-// by the clock, so that a slow reader shows as lateness and never as a longer stream.
+// An OpenAI-compatible upstream that costs as little as one can: one thread, epoll, answers that
+// are ready before they are asked for. A request with "stream":true gets frames, one each interval,
+// paced from the first by the clock, so that a slow reader shows as lateness and never as a longer
+// stream. Each frame holds the time at which it was due, in microseconds of the steady clock.
+//
+// A request chooses by a text in its body, "bench:frames=64,interval_us=20000,answer_bytes=384", of
+// which any part may be missing. `frames` is also what the answer says was generated.
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
@@ -26,22 +32,52 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 using Instant = SteadyClock::time_point;
 
-struct Options {
-    std::uint16_t port = 0;
-    int chunks = 64;
-    std::chrono::microseconds interval{20'000};
+// What a request asks for.
+struct Order {
+    int frames = 64;
+    int interval_us = 20'000;
+    int answer_bytes = 384;
+    auto operator<=>(const Order&) const = default;
 };
 
-// The usage that every answer reports; scripts/bench knows these two numbers.
-constexpr std::string_view kUsage =
-    R"("usage":{"prompt_tokens":13,"completion_tokens":64,"total_tokens":77})";
+// Of every answer; scripts/bench knows it. The other half of the usage is the number of frames.
+constexpr int kPromptTokens = 13;
 
-std::string json_answer() {
+void read_number(std::string_view text, std::string_view name, int& number) {
+    const std::size_t at = text.find(name);
+    if (at == std::string_view::npos) return;
+    std::from_chars(text.data() + at + name.size(), text.data() + text.size(), number);
+}
+
+Order order_of(std::string_view body) {
+    constexpr std::string_view kMark = "bench:";
+    constexpr std::size_t kWordsMax = 100;  // The text is at most that long.
+    constexpr std::size_t kHeadMax = 2000;  // And it stands at the beginning of the prompt.
+    Order order;
+    const std::size_t at = body.substr(0, kHeadMax).find(kMark);
+    if (at == std::string_view::npos) return order;
+    const std::string_view words = body.substr(at, kWordsMax);
+    read_number(words, "frames=", order.frames);
+    read_number(words, "interval_us=", order.interval_us);
+    read_number(words, "answer_bytes=", order.answer_bytes);
+    return order;
+}
+
+std::string usage_of(const Order& order) {
+    return "\"usage\":{\"prompt_tokens\":" + std::to_string(kPromptTokens) +
+           ",\"completion_tokens\":" + std::to_string(order.frames) +
+           ",\"total_tokens\":" + std::to_string(kPromptTokens + order.frames) + "}";
+}
+
+std::string json_answer(const Order& order) {
+    constexpr std::string_view kWord = "token ";
     std::string body =
         R"({"id":"chatcmpl-bench","object":"chat.completion","created":1700000000,"model":"bench",)"
         R"("choices":[{"index":0,"message":{"role":"assistant","content":")";
-    for (int i = 0; i < 64; ++i) body += "token ";
-    body += R"("},"finish_reason":"stop"}],)" + std::string{kUsage} + "}";
+    for (int left = order.answer_bytes; left > 0; left -= static_cast<int>(kWord.size())) {
+        body += kWord;
+    }
+    body += R"("},"finish_reason":"stop"}],)" + usage_of(order) + "}";
     return "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: " +
            std::to_string(body.size()) + "\r\n\r\n" + body;
 }
@@ -58,11 +94,21 @@ std::string event_of(std::string_view fields) {
            std::string{fields} + "}\n\n";
 }
 
+std::string last_chunks(const Order& order) {
+    return chunk_of(event_of(R"("choices":[],)" + usage_of(order)) + "data: [DONE]\n\n") +
+           "0\r\n\r\n";
+}
+
+// What a frame has where its due time goes: as many digits.
+constexpr std::string_view kDueDigits = "@0000000000000000";
+
 struct Connection {
     int fd = -1;
     std::uint64_t generation = 0;
     std::string in;
     std::string out;
+    bool writing = false;  // Watched for room to write, too.
+    Order order;
     int frames_sent = 0;
     int frames_left = 0;
     Instant stream_began;
@@ -77,16 +123,17 @@ struct Due {
 
 class Upstream {
 public:
-    explicit Upstream(const Options& options)
-        : options_{options},
-          json_{json_answer()},
+    explicit Upstream(std::uint16_t port)
+        : port_{port},
           sse_head_{
               "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
               "transfer-encoding: chunked\r\n\r\n"},
-          frame_{chunk_of(event_of(
-              R"("choices":[{"index":0,"delta":{"content":"token "},"finish_reason":null}])"))},
-          last_{chunk_of(event_of(R"("choices":[],)" + std::string{kUsage}) + "data: [DONE]\n\n") +
-                "0\r\n\r\n"} {}
+          frame_{chunk_of(event_of(R"("choices":[{"index":0,"delta":{"content":")" +
+                                   std::string{kDueDigits} + R"( "},"finish_reason":null}])"))},
+          due_at_{frame_.find(kDueDigits) + 1} {
+        // A timer that is due fires then, and not with others up to 50 µs later.
+        ::prctl(PR_SET_TIMERSLACK, 1UL);
+    }
 
     int run() {
         if (!listen_on_loopback()) {
@@ -117,7 +164,7 @@ private:
         ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         sockaddr_in address{};
         address.sin_family = AF_INET;
-        address.sin_port = htons(options_.port);
+        address.sin_port = htons(port_);
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         socklen_t size = sizeof address;
         if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0) return false;
@@ -185,32 +232,52 @@ private:
             std::size_t body = 0;
             std::from_chars(length.data(), length.data() + length.size(), body);
             if (in.size() < head + 4 + body) return;
-            if (in.substr(head + 4, body).find("\"stream\":true") != std::string_view::npos) {
-                begin_stream(connection);
-            } else {
-                connection.out += json_;
-            }
+            answer(connection, in.substr(head + 4, body));
             connection.in.erase(0, head + 4 + body);
         }
     }
 
-    void begin_stream(Connection& connection) {
-        connection.out += sse_head_;
-        connection.frames_left = options_.chunks;
-        connection.frames_sent = 0;
-        connection.stream_began = SteadyClock::now();
-        next_frame(connection);
+    void answer(Connection& connection, std::string_view body) {
+        connection.order = order_of(body);
+        if (body.find("\"stream\":true") != std::string_view::npos ||
+            body.find("\"stream\": true") != std::string_view::npos) {
+            begin_stream(connection);
+            return;
+        }
+        std::string& json = json_[connection.order];
+        if (json.empty()) json = json_answer(connection.order);
+        connection.out += json;
     }
 
-    void next_frame(Connection& connection) {
-        connection.out += frame_;
+    void begin_stream(Connection& connection) {
+        connection.out += sse_head_;
+        connection.frames_left = connection.order.frames;
+        connection.frames_sent = 0;
+        connection.stream_began = SteadyClock::now();
+        next_frame(connection, connection.stream_began);
+    }
+
+    void next_frame(Connection& connection, Instant due) {
+        add_frame(connection.out, due);
         ++connection.frames_sent;
-        if (--connection.frames_left == 0) {
-            connection.out += last_;
-        } else {
-            const Instant when =
-                connection.stream_began + connection.frames_sent * options_.interval;
+        if (--connection.frames_left > 0) {
+            const std::chrono::microseconds interval{connection.order.interval_us};
+            const Instant when = connection.stream_began + connection.frames_sent * interval;
             due_.push({when, connection.fd, connection.generation});
+            return;
+        }
+        std::string& last = last_[connection.order];
+        if (last.empty()) last = last_chunks(connection.order);
+        connection.out += last;
+    }
+
+    void add_frame(std::string& out, Instant due) const {
+        const std::size_t begin = out.size();
+        out += frame_;
+        auto count =
+            std::chrono::duration_cast<std::chrono::microseconds>(due.time_since_epoch()).count();
+        for (std::size_t digit = kDueDigits.size() - 1; digit-- > 0; count /= 10) {
+            out[begin + due_at_ + digit] = static_cast<char>('0' + count % 10);
         }
     }
 
@@ -221,7 +288,7 @@ private:
             due_.pop();
             Connection* connection = connections_[static_cast<std::size_t>(due.fd)].get();
             if (connection == nullptr || connection->generation != due.generation) continue;
-            next_frame(*connection);
+            next_frame(*connection, due.when);
             if (connection->frames_left == 0) answer_what_is_whole(*connection);
             write(*connection);
         }
@@ -233,15 +300,18 @@ private:
             ::send(connection.fd, connection.out.data(), connection.out.size(), MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN) return close(connection);
         if (n > 0) connection.out.erase(0, static_cast<std::size_t>(n));
-        const auto writable = connection.out.empty() ? 0U : std::uint32_t{EPOLLOUT};
-        watch(connection.fd, EPOLL_CTL_MOD, EPOLLIN | writable);
+        const bool more = !connection.out.empty();
+        if (more == connection.writing) return;
+        connection.writing = more;
+        watch(connection.fd, EPOLL_CTL_MOD, EPOLLIN | (more ? std::uint32_t{EPOLLOUT} : 0U));
     }
 
-    Options options_;
-    std::string json_;
+    std::uint16_t port_;
+    std::map<Order, std::string> json_;
+    std::map<Order, std::string> last_;
     std::string sse_head_;
     std::string frame_;
-    std::string last_;
+    std::size_t due_at_;  // Where in the frame the digits of its due time begin.
     int listener_ = -1;
     int poll_ = -1;
     std::uint64_t generations_ = 0;
@@ -253,13 +323,7 @@ private:
 }  // namespace nutgate::bench
 
 int main(int argc, char** argv) {
-    nutgate::bench::Options options;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string_view name = argv[i];
-        const int value = std::atoi(argv[i + 1]);
-        if (name == "--port") options.port = static_cast<std::uint16_t>(value);
-        if (name == "--chunks") options.chunks = value;
-        if (name == "--interval-us") options.interval = std::chrono::microseconds{value};
-    }
-    return nutgate::bench::Upstream{options}.run();
+    const bool given = argc == 3 && std::string_view{argv[1]} == "--port";
+    return nutgate::bench::Upstream{static_cast<std::uint16_t>(given ? std::atoi(argv[2]) : 0)}
+        .run();
 }

@@ -1,0 +1,28 @@
+"""Medians over the rounds, and Markdown."""
+import statistics
+
+
+def median_of(cells: list[dict]) -> dict:
+    return {name: statistics.median(cell[name] for cell in cells) for name in cells[0]}
+
+
+def medians_of(cells: dict) -> dict:
+    return {which: median_of(rounds) for which, rounds in cells.items()}
+
+
+def table(heads: list[str], rows: list[list]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    lines += ["| " + " | ".join(str(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def us(value: float) -> str:
+    return f"{value:,.0f} µs"
+
+
+def mib(kib: float) -> str:
+    return f"{kib / 1024:,.0f}"
+
+
+def ratio(value: float, of: float) -> str:
+    return f"{value / of:.2f}" if of else "–"
