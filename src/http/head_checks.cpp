@@ -96,6 +96,7 @@ Result<void, Refusal> RequestParser::head(std::string_view raw) {
 
     TRY_VOID(check_target());
     TRY_VOID(check_host());
+    TRY_VOID(check_credentials());
     TRY_VOID(check_framing());
     TRY_VOID(check_body_headers());
     if (!has_known_method_) {
@@ -144,6 +145,16 @@ Result<void, Refusal> RequestParser::check_framing() {
         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (!is_number) return fail(kBadFraming);
     std::from_chars(text.data(), text.data() + text.size(), content_length_);
+    return {};
+}
+
+// Two readers could each take another one for the request's; no choice among them is ours to make.
+Result<void, Refusal> RequestParser::check_credentials() const {
+    for (const std::string_view name : {"authorization", "x-cashu"}) {
+        if (request_.headers.count(name) > 1) {
+            return fail(Refusal{400, "ambiguous_credentials", "Send one credential, once."});
+        }
+    }
     return {};
 }
 

@@ -79,6 +79,7 @@ private:
 
     Result<void, Refusal> check_target() const;
     Result<void, Refusal> check_host() const;
+    Result<void, Refusal> check_credentials() const;
     Result<void, Refusal> check_framing();
     Result<void, Refusal> check_body_headers();
 

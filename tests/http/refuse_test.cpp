@@ -132,6 +132,18 @@ TEST_CASE("refuse: no Host, two Hosts, and what is no host") {
     }
 }
 
+TEST_CASE("refuse: two Authorizations or two X-Cashus, different or equal") {
+    for (const std::string name : {"Authorization", "X-Cashu"}) {
+        check_refused(get("Host: a\r\n" + name + ": Bearer sk-1\r\n" + name + ": Bearer sk-2"),
+                      400);
+        check_refused(get("Host: a\r\n" + name + ": x\r\nAccept: a\r\n" + name + ": x"), 400);
+        check_refused(get("Host: a\r\n" + name + ": x\r\n" + name + ":"), 400);
+    }
+    // One of each is for the route to choose from.
+    ServerFixture fixture;
+    CHECK(body_of(fixture.ask(get("Host: a\r\nAuthorization: x\r\nX-Cashu: x"))) == "name=x");
+}
+
 TEST_CASE("refuse: an absolute target, unless it names us") {
     ServerFixture fixture;
     check_refused(fixture, "GET http://other/path/x HTTP/1.1\r\nHost: other\r\n\r\n", 400);
