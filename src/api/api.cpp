@@ -5,6 +5,7 @@
 #include "context.h"
 #include "nutgate/cashu/token.h"
 #include "page.h"
+#include "readiness.h"
 
 namespace nutgate::api {
 namespace {
@@ -42,21 +43,38 @@ void complete_head(const std::string& origin, const http::Request& request,
     }
 }
 
-http::Response healthz(const http::Request&) {
-    return http::json_response(200, R"({"status":"ok"})");
+http::Response healthz() { return http::json_response(200, R"({"status":"ok"})"); }
+
+http::Task<void> readyz(const std::string& not_ready, Readiness& readiness,
+                        http::Exchange& exchange) {
+    Json body{{"status", "ready"}};
+    int status = 200;
+    std::optional<std::string> reason;
+    if (not_ready.empty()) {
+        reason = co_await readiness.fault();
+    } else {
+        reason = not_ready;
+    }
+    if (reason) {
+        status = 503;
+        body = {{"status", "not ready"}, {"reasons", Json::array({*reason})}};
+    }
+    http::Response response = http::json_response(status, body.dump());
+    (void)co_await exchange.respond(std::move(response));
 }
 
-http::Response readyz(const Options& options) {
-    const auto reasons = options.not_ready ? options.not_ready() : std::vector<std::string>{};
-    Json body{{"status", reasons.empty() ? "ready" : "not ready"}};
-    if (!reasons.empty()) body["reasons"] = reasons;
-    return http::json_response(reasons.empty() ? 200 : 503, body.dump());
-}
-
-void route_health(http::Server& server, const Options& options) {
-    server.route_blocking({.method = http::Method::Get, .pattern = "/healthz"}, healthz);
-    server.route_blocking({.method = http::Method::Get, .pattern = "/readyz"},
-                          [&options](const http::Request&) { return readyz(options); });
+// On the data plane: while all of the pool's threads wait for the database, it is asked whether
+// this node is well.
+void route_health(http::Server& server, const Options& options, Readiness& readiness) {
+    server.route({.method = http::Method::Get, .pattern = "/healthz"},
+                 [](http::Exchange& exchange) -> http::Task<void> {
+                     http::Response response = healthz();
+                     (void)co_await exchange.respond(std::move(response));
+                 });
+    server.route({.method = http::Method::Get, .pattern = "/readyz"},
+                 [&options, &readiness](http::Exchange& exchange) {
+                     return readyz(options.not_ready, readiness, exchange);
+                 });
 }
 
 }  // namespace
@@ -104,7 +122,10 @@ Result<KeyId, http::ApiError> identify(Context& context, const http::Request& re
 }
 
 struct Api::Impl : Context {
-    using Context::Context;
+    Impl(Services s, Options o)
+        : Context{s, std::move(o)}, readiness{s.database, s.clock, options.touch} {}
+
+    Readiness readiness;
 };
 
 Api::Api(Services services, Options options)
@@ -119,7 +140,7 @@ void Api::add_routes(http::Server& server) {
     add_info_routes(server, *impl_);
     add_mint_routes(server, *impl_);
     add_page_routes(server);
-    route_health(server, impl_->options);
+    route_health(server, impl_->options, impl_->readiness);
     server.set_error_body(not_acceptable);
     server.set_head_filter([this](const http::Request& request, int, http::Headers& headers) {
         complete_head(impl_->options.cors_origin, request, headers);
@@ -127,7 +148,7 @@ void Api::add_routes(http::Server& server) {
 }
 
 void Api::add_health_routes(http::Server& server) {
-    route_health(server, impl_->options);
+    route_health(server, impl_->options, impl_->readiness);
     server.set_error_body([](const http::Request& request, int status, std::string_view code,
                              std::string_view message) {
         if (status != 404) return not_acceptable(request, status, code, message);

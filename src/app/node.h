@@ -71,7 +71,6 @@ private:
     void seal();
     std::vector<std::string> mint_urls() const;  // As tokens call them.
     std::string mints_json() const;
-    std::vector<std::string> reasons_not_ready();
 
     const Config config_;
     DataDir folder_;

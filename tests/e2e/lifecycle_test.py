@@ -3,7 +3,9 @@ import http.client
 import json
 import pathlib
 import re
+import sqlite3
 import threading
+import time
 import unittest
 import urllib.parse
 
@@ -126,6 +128,30 @@ class Lifecycle(harness.NodeCase):
         statuses = sorted(answer.status for answer in answers)
         self.assertEqual(statuses, [200] + [402] * 63)
         self.assertEqual(node.balance(key), 400)
+        node.stop()
+        node.audit()
+
+    def test_a_node_that_cannot_write_is_not_ready_and_says_so_soon(self) -> None:
+        node = self.nutgate()
+        self.assertEqual(node.ask("/readyz").status, 200)
+        lock = sqlite3.connect(node.data_dir / "nutgate.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        # As many as the pool has threads, and more: they wait for the database, /readyz must not.
+        askers = [threading.Thread(target=node.ask, args=("/lightning/invoice",),
+                                   kwargs={"body": {"amount_sats": 1}}) for _ in range(12)]
+        for asker in askers:
+            asker.start()
+        answer = harness.until(lambda: (a := node.ask("/readyz")).status == 503 and a, "not ready")
+        self.assertIn("database", answer.json()["reasons"][0])
+        begun = time.monotonic()
+        self.assertEqual(node.ask("/readyz").status, 503)
+        self.assertEqual(node.ask("/healthz").status, 200)
+        self.assertLess(time.monotonic() - begun, 4)
+        lock.execute("ROLLBACK")
+        lock.close()
+        harness.until(lambda: node.ask("/readyz").status == 200, "ready again")
+        for asker in askers:
+            asker.join()
         node.stop()
         node.audit()
 

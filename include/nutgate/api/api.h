@@ -18,6 +18,7 @@
 #include "nutgate/http/server.h"
 #include "nutgate/keyring/keyring.h"
 #include "nutgate/payment/methods.h"
+#include "nutgate/store/store.h"
 
 namespace nutgate::api {
 
@@ -27,6 +28,7 @@ struct Services {
     const payment::PaymentMethods& methods;
     cashu::Mint* mint;  // Null: no /mint.
     const Clock& clock;
+    store::Database& database;
 };
 
 struct Options {
@@ -41,8 +43,9 @@ struct Options {
     std::int64_t invoices_per_client_per_minute = 30;
     std::int64_t creates_per_client_per_minute = 60;
     std::int64_t status_per_client_per_minute = 600;
-    // Why the node can't serve now; empty: it can.
-    std::function<std::vector<std::string>()> not_ready;
+    std::string not_ready;  // Why it can't serve, as long as it runs; empty: it can.
+    // A small write that changes something, to see whether the database takes any.
+    std::function<void(store::Tx&)> touch;
 };
 
 class Api {
