@@ -60,6 +60,7 @@ Response refuse_payout(const Request& request, const CashierError& error) {
         case CashierError::Code::KeyUnknown:
         case CashierError::Code::KeyRevoked:
         case CashierError::Code::ChildKey:
+        case CashierError::Code::ChildUnknown:
         case CashierError::Code::NotTheParent:
         case CashierError::Code::CountOutOfRange:
         case CashierError::Code::LimitInvalid:

@@ -173,7 +173,7 @@ Answer reset_child(Context& context, const Request& request) {
     auto child = context.services.keyring.authenticate(text);
     if (!child) child = KeyId::parse(text);
     if (!child) {
-        return fail(to_api_error(CashierError{CashierError::Code::NotTheParent}));
+        return fail(to_api_error(CashierError{CashierError::Code::ChildUnknown}));
     }
     if (const auto done = context.services.cashier.reset_child(key, *child); !done) {
         return fail(to_api_error(done.error()));

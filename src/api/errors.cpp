@@ -72,9 +72,12 @@ ApiError of_code(Code code) {
                         "This API key was revoked.");
         case Code::ChildKey:
             return invalid("child_key", "A child key can't do that: use its parent.");
-        case Code::NotTheParent:
+        case Code::ChildUnknown:
             return make(404, "invalid_request_error", "child_key_not_found",
                         "Child key not found.");
+        case Code::NotTheParent:
+            return make(403, "invalid_request_error", "not_the_parent",
+                        "That key is no child of this one.");
         case Code::CountOutOfRange:
             return invalid("count_out_of_range", "Count must be between 1 and 50.");
         case Code::LimitInvalid:

@@ -201,8 +201,9 @@ Result<Cashier::Children, CashierError> Cashier::create_children(const KeyId& pa
 
 Result<void, CashierError> Cashier::reset_child(const KeyId& parent, const KeyId& child) {
     return impl_->database.transact([&](Tx& tx) -> Result<void, CashierError> {
+        if (!impl_->keyring.find(tx, parent)) return fail(make_error(Code::KeyUnknown));
         const auto record = impl_->keyring.find(tx, child);
-        if (!record) return fail(make_error(Code::KeyUnknown));
+        if (!record) return fail(make_error(Code::ChildUnknown));
         if (record->parent != parent) return fail(make_error(Code::NotTheParent));
         TRY_VOID(impl_->keyring.reset_child(tx, parent, child));
         return {};

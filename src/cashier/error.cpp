@@ -93,6 +93,7 @@ std::optional<Seconds> advice(Code code) {
         case Code::KeyUnknown:
         case Code::KeyRevoked:
         case Code::ChildKey:
+        case Code::ChildUnknown:
         case Code::NotTheParent:
         case Code::CountOutOfRange:
         case Code::LimitInvalid:
@@ -168,6 +169,7 @@ bool is_final(CashierError::Code code) {
         case Code::KeyUnknown:
         case Code::KeyRevoked:
         case Code::ChildKey:
+        case Code::ChildUnknown:
         case Code::NotTheParent:
         case Code::CountOutOfRange:
         case Code::LimitInvalid:

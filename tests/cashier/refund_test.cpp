@@ -286,8 +286,12 @@ TEST_CASE("cashier: children cost what is asked for them, and share their parent
     CHECK(world.cashier().reset_child(key, children->keys[0]).has_value());
     CHECK(world.cashier().reset_child(children->keys[1], children->keys[0]).error().code ==
           Code::NotTheParent);
-    CHECK(world.cashier().reset_child(key, KeyId{ByteArray<16>{}}).error().code ==
-          Code::KeyUnknown);
+    const KeyId other = world.key_of_token(1000_msat);
+    CHECK(world.cashier().reset_child(other, children->keys[0]).error().code == Code::NotTheParent);
+    CHECK(world.cashier().reset_child(key, other).error().code == Code::NotTheParent);
+    const KeyId nobody{ByteArray<16>{}};
+    CHECK(world.cashier().reset_child(key, nobody).error().code == Code::ChildUnknown);
+    CHECK(world.cashier().reset_child(nobody, children->keys[0]).error().code == Code::KeyUnknown);
 }
 
 TEST_CASE("cashier: an audit finds proofs that the books do not know, and money without proofs") {

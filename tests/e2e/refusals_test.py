@@ -92,6 +92,24 @@ class Refusals(harness.NodeCase):
         node.stop()
         node.audit()
 
+    def test_a_child_is_reset_by_its_parent_only(self) -> None:
+        node = self.nutgate()
+        parent, other = node.buy_key(10), node.buy_key(10)
+        made = node.ask("/v1/balance/child-key", body={"count": 1, "balance_limit": 1000}, key=parent)
+        child = made.json()["api_keys"][0]
+
+        def reset(key: str, text: str) -> harness.Answer:
+            return node.ask("/v1/balance/child-key/reset", body={"child_key": text}, key=key)
+        self.assertEqual(reset(parent, child).json()["success"], True)
+        self.assert_error(reset(other, child), 403, "not_the_parent")
+        self.assert_error(reset(child, child), 403, "not_the_parent")
+        self.assert_error(reset(parent, other), 403, "not_the_parent")
+        for nobody in ("sk-" + "0" * 64, "0" * 32, "nonsense"):
+            self.assert_error(reset(parent, nobody), 404, "child_key_not_found")
+        self.assert_error(reset("sk-" + "0" * 64, child), 401, "invalid_api_key")
+        node.stop()
+        node.audit()
+
     def test_too_little_money_says_how_much_and_takes_nothing(self) -> None:
         node = self.nutgate()
         key = node.buy_key(1)

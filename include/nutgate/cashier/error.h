@@ -36,7 +36,8 @@ struct CashierError {
         KeyUnknown,
         KeyRevoked,
         ChildKey,  // A child has no balance, history or children.
-        NotTheParent,
+        ChildUnknown,
+        NotTheParent,     // Of a key that there is.
         CountOutOfRange,  // create_children: 1 to 50.
         LimitInvalid,     // A validity that is over already.
 
