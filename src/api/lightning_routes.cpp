@@ -17,22 +17,34 @@ Json to_json(Context& context, const InvoiceStatus& status) {
             {"expires_at", to_unix_seconds(status.expires_at)}};
 }
 
-// The bearer, a key or a token as everywhere, wins over the body's legacy field.
+http::ApiError unknown_key() {
+    auto error = unknown_bearer();
+    error.status = 404;
+    return error;
+}
+
+// The bearer, a key or a token as everywhere, wins over the body's legacy field. To a buyer a key
+// that this node never made and one that was never paid for are the same: neither can be topped up.
 Result<KeyId, http::ApiError> key_to_top_up(Context& context, const Request& request,
                                             const Fields& fields) {
-    if (bearer_of(request)) return identify(context, request, FreshToken::Deposit);
+    const Keyring& keyring = context.services.keyring;
+    const auto is_unknown = [&keyring](std::string_view text) {
+        return text.starts_with("sk-") && text.size() == Keyring::kTextSize &&
+               !keyring.authenticate(text);
+    };
+    if (const auto bearer = bearer_of(request)) {
+        if (is_unknown(*bearer)) return fail(unknown_key());
+        return identify(context, request, FreshToken::Deposit);
+    }
     TRY(const auto text, fields.text("api_key"));
     if (!text) {
         auto error = missing_key();
         error.message = "Authorization bearer api key is required for topup";
         return fail(std::move(error));
     }
-    const auto key = context.services.keyring.authenticate(*text);
-    if (!key) {
-        auto error = malformed_key();
-        error.message = "Invalid API key format";
-        return fail(std::move(error));
-    }
+    if (is_unknown(*text)) return fail(unknown_key());
+    const auto key = keyring.authenticate(*text);
+    if (!key) return fail(invalid_field("api_key", "Invalid API key format"));
     return *key;
 }
 
@@ -58,9 +70,7 @@ Answer open_invoice(Context& context, const Request& request) {
     VERIFY(admitted);
     const auto opened = context.services.cashier.open_invoice(order);
     if (!opened && opened.error().code == CashierError::Code::KeyUnknown) {
-        auto error = unknown_bearer();
-        error.status = 404;
-        return fail(std::move(error));
+        return fail(unknown_key());
     }
     if (!opened) return fail(to_api_error(opened.error()));
     return Json{{"invoice_id", opened->invoice_id},

@@ -110,6 +110,28 @@ class Refusals(harness.NodeCase):
         node.stop()
         node.audit()
 
+    def test_a_top_up_by_invoice_needs_a_key_that_there_is(self) -> None:
+        node = self.nutgate()
+        key = node.buy_key(10)
+
+        def top_up(bearer: str | None = None, **fields) -> harness.Answer:
+            return node.ask("/lightning/invoice", key=bearer,
+                            body={"amount_sats": 5, "purpose": "topup", **fields})
+        self.assert_error(top_up(), 401, "missing_api_key")
+        self.assert_error(top_up("nonsense"), 401, "invalid_api_key")
+        self.assert_error(top_up("cashuBdamaged"), 400, "invalid_cashu_token")
+        self.assert_error(top_up("sk-" + "0" * 64), 404, "key_not_found")
+        body = self.assert_error(top_up(api_key="nonsense"), 400, "invalid_value")
+        self.assertEqual(body["error"]["param"], "api_key")
+        self.assert_error(top_up(api_key="sk-" + "0" * 64), 404, "key_not_found")
+        self.assert_error(top_up("sk-" + "0" * 64, api_key=key), 404, "key_not_found")
+        for made in (top_up(key), top_up(api_key=key)):
+            path = f"/lightning/invoice/{made.json()['invoice_id']}/status"
+            harness.until(lambda: node.ask(path).json()["status"] == "paid", "the top-up is paid")
+        self.assertEqual(node.balance(key), 20_000)
+        node.stop()
+        node.audit()
+
     def test_too_little_money_says_how_much_and_takes_nothing(self) -> None:
         node = self.nutgate()
         key = node.buy_key(1)
