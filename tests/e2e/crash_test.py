@@ -2,8 +2,8 @@
 
 What a kill may cost is the charge of a request that was under way, borne by the seller.
 """
+import random
 import threading
-import time
 import unittest
 
 import harness
@@ -57,16 +57,16 @@ class Crash(harness.NodeCase):
         paid_sats = 2000
         keys = [node.buy_key(paid_sats) for _ in range(3)]
         over = threading.Event()
-        wallets = [Client(node, key, over) for key in keys]
+        plug = Plug(node)
+        wallets = [Client(node, key, over, plug) for key in keys]
         for client in wallets:
             client.start()
         kills = 8
-        for round_number in range(kills):
-            served = sum(client.rounds for client in wallets)
-            harness.until(lambda: sum(client.rounds for client in wallets) >= served + 2,
-                          "the clients get on with their work")
-            # A kill at another phase of the work each time; the phases are the clients' own.
-            time.sleep(0.003 * round_number)
+        chosen = random.Random(20)
+        for _ in range(kills):
+            # Two rounds of each client at least, and then any of a round's steps.
+            plug.pull_after(2 * len(wallets) * Client.STEPS + chosen.randrange(Client.STEPS * 3))
+            self.assertTrue(plug.pulled.wait(harness.PATIENCE), "the clients get on with their work")
             self.restart(node)
         over.set()
         for client in wallets:
@@ -93,31 +93,54 @@ class Crash(harness.NodeCase):
         return path
 
 
+class Plug:
+    """Kills the node at the nth step of its clients: a request that was sent or an answer that came.
+    What is killed in the middle is then chosen by a count, not by how fast this machine is."""
+
+    def __init__(self, node: harness.Nutgate):
+        self.node, self.lock, self.left = node, threading.Lock(), 0
+        self.pulled = threading.Event()
+
+    def pull_after(self, steps: int) -> None:
+        with self.lock:
+            self.pulled.clear()
+            self.left = steps
+
+    def step(self) -> None:
+        with self.lock:
+            self.left -= 1
+            if self.left == 0:
+                self.node.process.process.kill()
+                self.pulled.set()
+
+
 class Client(threading.Thread):
     """Chats, takes the rest back as a token and makes a new key of it, over and over. It keeps every
     key and token that it was ever given, as a careful client would, and so can say what it owns."""
 
     CHAT_MSAT_MAX = 400  # More than any chat below can cost.
+    STEPS = 6  # Of a round: three requests, sent and answered.
 
-    def __init__(self, node: harness.Nutgate, key: str, over: threading.Event):
+    def __init__(self, node: harness.Nutgate, key: str, over: threading.Event, plug: Plug):
         super().__init__(daemon=True)
-        self.node, self.over = node, over
-        self.keys, self.pending_token = [key], None
-        self.answered_msat = self.cut_msat_max = self.rounds = 0
+        self.node, self.over, self.plug = node, over, plug
+        self.keys = [key]
+        self.answered_msat = self.cut_msat_max = 0
         self.failure: BaseException | None = None
 
     def run(self) -> None:
         try:
             while not self.over.is_set():
                 self.round()
-                self.rounds += 1
         except BaseException as failure:  # Told by the test's own thread.
             self.failure = failure
 
     def ask(self, *arguments, **more) -> harness.Answer | None:
         """The answer, or None when the connection was cut or refused by the kill."""
         try:
-            return self.node.ask(*arguments, **more)
+            answer = self.node.ask(*arguments, **more, sent=self.plug.step)
+            self.plug.step()
+            return answer
         except (OSError, harness.http.client.HTTPException):
             return None
 

@@ -37,8 +37,10 @@ class Answer:
         return f"<{self.status} {self.body[:400]!r}>"
 
 
-def request(url: str, method: str = "GET", body=None, key: str | None = None, headers=None) -> Answer:
-    """One exchange on its own connection. `body` that is not bytes is sent as JSON."""
+def request(url: str, method: str = "GET", body=None, key: str | None = None, headers=None,
+            sent=None) -> Answer:
+    """One exchange on its own connection. `body` that is not bytes is sent as JSON. `sent` is called
+    between the request and the wait for its answer."""
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
     headers = dict(headers or {})
@@ -49,6 +51,8 @@ def request(url: str, method: str = "GET", body=None, key: str | None = None, he
         headers.setdefault("content-type", "application/json")
     try:
         connection.request(method, parts.path + (f"?{parts.query}" if parts.query else ""), body, headers)
+        if sent is not None:
+            sent()
         answer = connection.getresponse()
         return Answer(answer.status, answer.headers, answer.read())
     finally:
