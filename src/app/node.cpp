@@ -394,13 +394,10 @@ void Node::watch() {
     scheduler_->every(kSealPeriod, "seal", [this](std::stop_token) { seal(); });
 }
 
-// What does not prove itself is not sealed: the next start would no longer look at it.
 void Node::seal() {
-    const auto audit = cashier_->audit_report(Ledger::Depth::SinceCheckpoint);
+    const auto audit = cashier_->audit_and_seal();
     if (!audit) return log::warn("audit", {{"error", audit.error().detail}});
     for (const std::string& fault : audit->faults) log::error("books", {{"fault", fault}});
-    if (!audit->sound()) return;
-    (void)write(*database_, [this](store::Tx& tx) { ledger_->seal_checkpoint(tx); });
 }
 
 void Node::drain(Milliseconds deadline) {

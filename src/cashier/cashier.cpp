@@ -234,4 +234,14 @@ Result<BooksAudit, CashierError> Cashier::audit_report(Ledger::Depth depth) {
     });
 }
 
+Result<BooksAudit, CashierError> Cashier::audit_and_seal() {
+    TRY(auto report, audit_report(Ledger::Depth::SinceCheckpoint));
+    if (!report.sound()) return report;
+    TRY_VOID(impl_->database.transact([&](Tx& tx) -> Result<void, CashierError> {
+        impl_->ledger.seal_checkpoint(tx);
+        return {};
+    }));
+    return report;
+}
+
 }  // namespace nutgate

@@ -294,7 +294,8 @@ TEST_CASE("cashier: children cost what is asked for them, and share their parent
     CHECK(world.cashier().reset_child(nobody, children->keys[0]).error().code == Code::KeyUnknown);
 }
 
-TEST_CASE("cashier: an audit finds proofs that the books do not know, and money without proofs") {
+TEST_CASE(
+    "cashier: an audit finds proofs that the books do not know, and only a sound one is sealed") {
     World world;
     const KeyId key = world.key_of_token(10'000_msat);
     const Transfer wrong{.id = TransferId{ByteArray<32>{}},
@@ -317,5 +318,17 @@ TEST_CASE("cashier: an audit finds proofs that the books do not know, and money 
     CHECK(report->ledger.sound());  // The books by themselves add up: it takes both to see it.
     REQUIRE(report->faults.size() == 1);
     CHECK(report->faults[0].find("7 msat") != std::string::npos);
+
+    // What is not sound is not sealed: the next audit looks at it again.
+    const auto checked = [&] {
+        const auto sealed = world.cashier().audit_and_seal();
+        REQUIRE(sealed.has_value());
+        return std::pair{sealed->sound(), sealed->ledger.transfers_checked};
+    };
+    const auto all = report->ledger.transfers_checked;
+    CHECK(checked() == std::pair{false, all});
+    CHECK(checked() == std::pair{false, all});
     post(mended);
+    CHECK(checked() == std::pair{true, all + 1});
+    CHECK(checked() == std::pair{true, std::int64_t{0}});
 }

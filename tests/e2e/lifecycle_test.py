@@ -1,4 +1,5 @@
 """How a node starts, sells to many at once, lets a client go, and ends."""
+import contextlib
 import http.client
 import json
 import pathlib
@@ -128,6 +129,39 @@ class Lifecycle(harness.NodeCase):
         statuses = sorted(answer.status for answer in answers)
         self.assertEqual(statuses, [200] + [402] * 63)
         self.assertEqual(node.balance(key), 400)
+        node.stop()
+        node.audit()
+
+    def test_a_node_whose_books_do_not_add_up_pays_nobody_out(self) -> None:
+        node = self.nutgate()
+        key = node.buy_key(1000)
+        while 1000 * 1000 - node.balance(key) < 2000:
+            self.assertEqual(node.chat(key, "one more, please").status, 200)
+        self.assertEqual(node.command("wallet", "send", "1").returncode, 0)
+        node.stop()
+
+        def edit(statement: str) -> None:
+            with contextlib.closing(sqlite3.connect(node.data_dir / "nutgate.db")) as books:
+                self.assertEqual(books.execute(statement).rowcount, 1)
+                books.commit()
+        richest = "id = (SELECT id FROM account ORDER BY credits DESC, id LIMIT 1)"
+        edit(f"UPDATE account SET credits = credits + 1 WHERE {richest}")
+        node.start()
+        answer = node.ask("/readyz")
+        self.assertEqual((answer.status, answer.json()["reasons"]),
+                         (503, ["the books do not add up: read only"]))
+        for path in ("/v1/models", "/v1/balance/info"):
+            self.assertEqual(node.ask(path, key=key).json()["error"]["code"], "read_only")
+        refused = node.command("wallet", "send", "1", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("do not add up", refused.stderr)
+        self.assertEqual(node.command("audit", "--full", check=False).returncode, 1)
+        self.assertEqual(node.stop(), 1)
+
+        edit(f"UPDATE account SET credits = credits - 1 WHERE {richest}")
+        node.start()
+        self.assertEqual(node.ask("/readyz").status, 200)
+        self.assertEqual(node.command("wallet", "send", "1").returncode, 0)
         node.stop()
         node.audit()
 

@@ -187,6 +187,9 @@ public:
     Result<Msat, CashierError> revenue();
 
     Result<BooksAudit, CashierError> audit_report(Ledger::Depth depth);
+    // Audits what came since the last checkpoint, and seals it if it is sound: what does not prove
+    // itself is looked at again, by each audit, until it does.
+    Result<BooksAudit, CashierError> audit_and_seal();
 
 private:
     struct Impl;
