@@ -130,16 +130,18 @@ Answer history(Context& context, const Request& request) {
         of_cashier(context.services.cashier.history(key, static_cast<int>(limit))));
     Json lines = Json::array();
     for (const HistoryEntry& entry : entries) {
-        lines.push_back({{"id", entry.id},
-                         {"type", entry.incoming ? "in" : "out"},
-                         {"source", source_text(entry.source)},
-                         {"amount", entry.amount.raw()},
-                         {"unit", "msat"},
-                         {"mint_url", mint_url(context, entry.mint)},
-                         {"created_at", to_unix_seconds(entry.at)},
-                         // A refund is handed out in its answer, and never taken back.
-                         {"collected", true},
-                         {"swept", false}});
+        Json line{{"id", entry.id},
+                  {"type", entry.incoming ? "in" : "out"},
+                  {"source", source_text(entry.source)},
+                  {"amount", entry.amount.raw()},
+                  {"unit", "msat"},
+                  {"mint_url", mint_url(context, entry.mint)},
+                  {"created_at", to_unix_seconds(entry.at)},
+                  // A refund is handed out in its answer, and never taken back.
+                  {"collected", true},
+                  {"swept", false}};
+        if (!entry.token.empty()) line["token"] = entry.token;
+        lines.push_back(std::move(line));
     }
     return Json{{"transactions", lines}};
 }

@@ -136,7 +136,8 @@ Result<std::vector<HistoryEntry>, CashierError> Cashier::history(const KeyId& ke
                                    .incoming = true,
                                    .amount = row.msat(1),
                                    .mint = row.text(2),
-                                   .at = row.time(3)});
+                                   .at = row.time(3),
+                                   .token = {}});
             }
             for (const Row& row : reader.query(
                      "SELECT payment_hash, credited, paid_at FROM invoice WHERE key = $1 AND "
@@ -147,18 +148,22 @@ Result<std::vector<HistoryEntry>, CashierError> Cashier::history(const KeyId& ke
                                    .incoming = true,
                                    .amount = row.msat(1),
                                    .mint = {},
-                                   .at = row.time(2)});
+                                   .at = row.time(2),
+                                   .token = {}});
             }
-            for (const Row& row :
-                 reader.query("SELECT seq, amount, mint, ended_at FROM payout WHERE key = $1 AND "
-                              "state = $2 ORDER BY seq DESC LIMIT $3",
-                              key, stored(RowState::Done), limit)) {
+            for (const Row& row : reader.query(
+                     "SELECT seq, amount, mint, ended_at, reference, sealed FROM payout WHERE "
+                     "key = $1 AND state = $2 ORDER BY seq DESC LIMIT $3",
+                     key, stored(RowState::Done), limit)) {
+                auto token = impl_->books.open_token(row.text(4), row.bytes(5));
+                if (!token) return fail(unreadable_token());
                 entries.push_back({.id = "refund-" + std::to_string(row.integer(0)),
                                    .source = Source::Refund,
                                    .incoming = false,
                                    .amount = row.msat(1),
                                    .mint = row.text(2),
-                                   .at = row.time(3)});
+                                   .at = row.time(3),
+                                   .token = *std::move(token)});
             }
             std::ranges::stable_sort(entries, std::ranges::greater{}, &HistoryEntry::at);
             if (entries.size() > static_cast<std::size_t>(limit)) {

@@ -171,6 +171,7 @@ struct Cashier::Impl {
 };
 
 std::optional<StoredDeposit> read_deposit(store::Reader& reader, const TokenIdentity& token);
+CashierError unreadable_token();
 std::optional<StoredPayout> read_payout(store::Reader& reader, std::string_view reference);
 
 }  // namespace nutgate

@@ -57,6 +57,10 @@ CashierError to_refund_error(const cashu::WalletError& error) {
 
 }  // namespace
 
+CashierError unreadable_token() {
+    return make_error(Code::BooksRefused, "a sealed token that does not open");
+}
+
 std::optional<StoredPayout> read_payout(Reader& reader, std::string_view reference) {
     const auto row = reader.query_one(
         "SELECT " + std::string{kPayoutColumns} + " FROM payout WHERE reference = $1", reference);
@@ -84,7 +88,7 @@ Result<Cashier::Impl::RefundView, CashierError> Cashier::Impl::view_refund(Reade
 Result<Refund, CashierError> Cashier::Impl::handed_out(const StoredPayout& payout,
                                                        bool again) const {
     auto token = books.open_token(payout.reference, payout.sealed);
-    if (!token) return fail(make_error(Code::BooksRefused, "a sealed token that does not open"));
+    if (!token) return fail(unreadable_token());
     return Refund{
         .token = *std::move(token), .amount = to_sat_floor(payout.amount), .again = again};
 }

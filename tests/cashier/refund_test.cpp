@@ -236,6 +236,26 @@ TEST_CASE("cashier: fees and losses are the owner's, not the customers'") {
     post(2, ecash, losses);
 }
 
+TEST_CASE("cashier: a refund whose answer was lost is in the history, whatever came after it") {
+    World world;
+    const KeyId key = world.key_of_token(21'000_msat);
+    world.clock.advance(Seconds{1});
+    REQUIRE(world.cashier().refund(key).has_value());  // Nobody read it.
+    world.clock.advance(Seconds{1});
+    REQUIRE(world.cashier().deposit_token(world.token(5000_msat), TopUp{key}).has_value());
+    world.clock.advance(Seconds{1});
+    const auto second = world.cashier().refund(key);
+    REQUIRE(second.has_value());
+
+    const auto history = world.cashier().history(key);
+    REQUIRE(history.has_value());
+    REQUIRE(history->size() == 4);
+    CHECK(history->at(0).token == second->token);
+    CHECK(history->at(1).token.empty());
+    CHECK(world.customer.redeem(history->at(2).token) == 21'000_msat);
+    CHECK(world.customer.redeem(second->token) == 5000_msat);
+}
+
 TEST_CASE("cashier: history tells what came and went, newest first") {
     World world;
     const KeyId key = world.key_of_token(10'000_msat);

@@ -111,6 +111,9 @@ struct HistoryEntry {
     Msat amount;
     std::string mint;  // Empty for Lightning.
     Time at;
+    // Of a refund: what it handed out. Its answer may have been lost, and once new money has come
+    // refund() gives another.
+    std::string token;
 };
 
 class Cashier {
