@@ -123,7 +123,7 @@ class Process:
     def kill(self) -> None:
         """As a power cut would end it."""
         self.process.kill()
-        self._gone()
+        self.wait_gone()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code. A node that does not end is a failure, with its log."""
@@ -133,10 +133,10 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"did not end on SIGTERM:\n{self.log_end()}") from None
-        self._gone()
+        self.wait_gone()
         return self.process.returncode
 
-    def _gone(self) -> None:
+    def wait_gone(self) -> None:
         self.process.wait()
         self.reader.join()
         self.process.stdout.close()
@@ -159,13 +159,17 @@ class Nutgate:
         self.process: Process | None = None
         self.url = ""
 
-    def start(self) -> "Nutgate":
+    def spawn(self) -> Process:
+        """The process, ready or not."""
         self.process = Process(
             [BINARY, "serve", *self.arguments, "--data-dir", self.data_dir,
              "--listen", self.listen, "--operator-listen", "127.0.0.1:0"],
             self.folder / "log", cwd=self.folder, environment=self.environment,
         )
-        self.url = self.process.wait_ready()
+        return self.process
+
+    def start(self) -> "Nutgate":
+        self.url = self.spawn().wait_ready()
         # A restart keeps its address, as it would in the field: tokens and clients name it.
         self.listen = urllib.parse.urlsplit(self.url).netloc
         return self
