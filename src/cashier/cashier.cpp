@@ -71,6 +71,17 @@ Result<void, CashierError> Cashier::Impl::check_limits(const KeyLimits& limits) 
     return {};
 }
 
+CashierError Cashier::Impl::not_done(RowState state, std::optional<Code> failure,
+                                     const Result<void, cashu::WalletError>& ran) const {
+    VERIFY(state != RowState::Done);
+    if (state == RowState::Failed) {
+        return make_error(failure.value_or(Code::MintRefused), ran ? "" : ran.error().detail);
+    }
+    auto error = make_error(Code::InProgress, ran ? "blocked" : ran.error().detail);
+    error.retry_after = options.retry_after;
+    return error;
+}
+
 Result<std::int64_t, CashierError> Cashier::Impl::count_unfinished() {
     return database.read([&](Reader& reader) -> Result<std::int64_t, CashierError> {
         const auto deposits_left = reader.query_one("SELECT COUNT(*) FROM deposit WHERE state = $1",

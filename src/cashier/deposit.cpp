@@ -140,21 +140,9 @@ Result<Deposit, CashierError> Cashier::Impl::finish_deposit(const TokenIdentity&
     // Gone: it failed so long ago that it was forgotten.
     if (!row) return fail(make_error(Code::InProgress));
     if (!serves(*row, target.kind, target.key)) return fail(make_error(Code::TokenUsed));
-    switch (row->state) {
-        case RowState::Done:
-            if (!again) deposits.add();
-            return answer(*row, again);
-        case RowState::Failed:
-            return fail(make_error(row->failure.value_or(Code::MintRefused),
-                                   ended ? std::string{} : ended.error().detail));
-        case RowState::Submitted: {
-            auto error = make_error(Code::InProgress, ended ? "blocked" : ended.error().detail);
-            error.retry_after = options.retry_after;
-            return fail(std::move(error));
-        }
-    }
-    VERIFY(false);
-    return fail(make_error(Code::InProgress));
+    if (row->state != RowState::Done) return fail(not_done(row->state, row->failure, ended));
+    if (!again) deposits.add();
+    return answer(*row, again);
 }
 
 Result<Deposit, CashierError> Cashier::deposit_token(std::string_view text,

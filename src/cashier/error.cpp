@@ -67,18 +67,14 @@ Code to_code(KeyringError error) {
     return Code::KeyUnknown;
 }
 
-std::optional<Seconds> advice(Code code) {
+// What a code tells whoever would ask again: that it is of no use, or when it may be of some.
+struct Prospect {
+    bool is_final = false;
+    std::optional<Seconds> retry_after = std::nullopt;
+};
+
+Prospect prospect_of(Code code) {
     switch (code) {
-        case Code::InProgress:
-        case Code::TokenPending:
-            return Seconds{2};
-        case Code::MintUnreachable:
-        case Code::LightningUnreachable:
-        case Code::StoreUnavailable:
-            return Seconds{5};
-        case Code::MintRateLimited:
-        case Code::TooManyInvoices:
-            return Seconds{30};
         case Code::TokenInvalid:
         case Code::TokenSpent:
         case Code::TokenUsed:
@@ -88,6 +84,17 @@ std::optional<Seconds> advice(Code code) {
         case Code::TokenUnitForeign:
         case Code::TokenMintForeign:
         case Code::TokenAmountOverflow:
+            return {.is_final = true};
+        case Code::InProgress:
+        case Code::TokenPending:
+            return {.retry_after = Seconds{2}};
+        case Code::MintUnreachable:
+        case Code::LightningUnreachable:
+        case Code::StoreUnavailable:
+            return {.retry_after = Seconds{5}};
+        case Code::MintRateLimited:
+        case Code::TooManyInvoices:
+            return {.retry_after = Seconds{30}};
         case Code::TokenKeysetUnknown:
         case Code::MintRefused:
         case Code::KeyUnknown:
@@ -108,10 +115,10 @@ std::optional<Seconds> advice(Code code) {
         case Code::MintInsufficient:
         case Code::RevenueInsufficient:
         case Code::BooksRefused:
-            return std::nullopt;
+            return {};
     }
     VERIFY(false);
-    return std::nullopt;
+    return {};
 }
 
 // Names are stored: append only, never rename.
@@ -139,59 +146,19 @@ constexpr Name kFailureNames[] = {
 }  // namespace
 
 CashierError::CashierError(const cashu::WalletError& error)
-    : code{to_code(error.code)}, detail{error.detail}, retry_after{advice(code)} {}
+    : code{to_code(error.code)}, detail{error.detail}, retry_after{prospect_of(code).retry_after} {}
 
-CashierError::CashierError(KeyringError error) : code{to_code(error)}, retry_after{advice(code)} {}
+CashierError::CashierError(KeyringError error)
+    : code{to_code(error)}, retry_after{prospect_of(code).retry_after} {}
 
 CashierError::CashierError(LedgerError error) : code{Code::BooksRefused}, detail{to_text(error)} {}
 
 CashierError::CashierError(store::StoreFailure failure)
-    : code{Code::StoreUnavailable}, detail{std::move(failure.detail)}, retry_after{advice(code)} {}
+    : code{Code::StoreUnavailable},
+      detail{std::move(failure.detail)},
+      retry_after{prospect_of(code).retry_after} {}
 
-bool is_final(CashierError::Code code) {
-    switch (code) {
-        case Code::TokenInvalid:
-        case Code::TokenSpent:
-        case Code::TokenUsed:
-        case Code::TokenZeroValue:
-        case Code::TokenLocked:
-        case Code::TokenFeesExceedAmount:
-        case Code::TokenUnitForeign:
-        case Code::TokenMintForeign:
-        case Code::TokenAmountOverflow:
-            return true;
-        case Code::TokenKeysetUnknown:
-        case Code::TokenPending:
-        case Code::MintRefused:
-        case Code::MintUnreachable:
-        case Code::MintRateLimited:
-        case Code::InProgress:
-        case Code::KeyUnknown:
-        case Code::KeyRevoked:
-        case Code::ChildKey:
-        case Code::ChildUnknown:
-        case Code::NotTheParent:
-        case Code::CountOutOfRange:
-        case Code::LimitInvalid:
-        case Code::AmountOutOfRange:
-        case Code::InvoiceUnknown:
-        case Code::InvoiceMalformed:
-        case Code::TooManyInvoices:
-        case Code::LightningOff:
-        case Code::LightningUnreachable:
-        case Code::LightningRefused:
-        case Code::NoBalance:
-        case Code::BalanceTooSmall:
-        case Code::RequestsInFlight:
-        case Code::MintInsufficient:
-        case Code::RevenueInsufficient:
-        case Code::BooksRefused:
-        case Code::StoreUnavailable:
-            return false;
-    }
-    VERIFY(false);
-    return false;
-}
+bool is_final(CashierError::Code code) { return prospect_of(code).is_final; }
 
 std::string_view failure_name(CashierError::Code code) {
     for (const Name& name : kFailureNames) {
@@ -209,7 +176,7 @@ CashierError::Code failure_of_name(std::string_view text) {
 
 CashierError make_error(CashierError::Code code, std::string detail) {
     CashierError error{code, std::move(detail)};
-    error.retry_after = advice(code);
+    error.retry_after = prospect_of(code).retry_after;
     return error;
 }
 

@@ -101,6 +101,9 @@ struct Cashier::Impl {
     // The key whose balance money for `key` goes to.
     Result<KeyId, CashierError> payee(store::Reader& reader, const KeyId& key) const;
     Result<void, CashierError> check_limits(const KeyLimits& limits) const;
+    // What is told of a row, a deposit's or a payout's, that is not Done after its operation ran.
+    CashierError not_done(RowState state, std::optional<CashierError::Code> failure,
+                          const Result<void, cashu::WalletError>& ran) const;
 
     // deposit.cpp
     struct DepositTarget {

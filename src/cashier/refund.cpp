@@ -102,21 +102,9 @@ Result<Refund, CashierError> Cashier::Impl::finish_payout(const std::string& ref
             return read_payout(reader, reference);
         }));
     VERIFY(row.has_value());
-    switch (row->state) {
-        case RowState::Done:
-            if (!again) refunds.add();
-            return handed_out(*row, again);
-        case RowState::Failed:
-            return fail(make_error(row->failure.value_or(Code::MintRefused),
-                                   ended ? std::string{} : ended.error().detail));
-        case RowState::Submitted: {
-            auto error = make_error(Code::InProgress, ended ? "blocked" : ended.error().detail);
-            error.retry_after = options.retry_after;
-            return fail(std::move(error));
-        }
-    }
-    VERIFY(false);
-    return fail(make_error(Code::InProgress));
+    if (row->state != RowState::Done) return fail(not_done(row->state, row->failure, ended));
+    if (!again) refunds.add();
+    return handed_out(*row, again);
 }
 
 Result<OperationId, CashierError> Cashier::Impl::begin_payout(
