@@ -21,6 +21,34 @@ MintError not_meltable(const MeltRow& row) {
     return {Code::QuotePending, "the quote is being paid"};
 }
 
+MeltRow attempt_at(const MeltRow& row, StoredMelt state, const CheckedInputs& inputs,
+                   const RequestKey& key) {
+    MeltRow attempt = row;
+    attempt.state = state;
+    ++attempt.attempt;
+    attempt.inputs = inputs.sum;
+    attempt.input_fee = inputs.fee;
+    attempt.request_key = key;
+    return attempt;
+}
+
+// Takes the quote for this attempt, and the invoice: each is paid once.
+Result<void, MintError> claim(store::Tx& tx, const MeltRow& attempt) {
+    const auto taken = tx.execute(
+        "UPDATE mint_melts SET state = $1, attempt = $2, inputs = $3, input_fee = $4, "
+        "request_key = $5 WHERE id = $6 AND state = $7 AND attempt = $8",
+        static_cast<int>(attempt.state), attempt.attempt, to_sql(attempt.inputs),
+        to_sql(attempt.input_fee), BytesView{*attempt.request_key}, attempt.id,
+        static_cast<int>(StoredMelt::Unpaid), attempt.attempt - 1);
+    if (taken != 1) return fail(not_meltable(read_melt(tx, attempt.id).value_or(attempt)));
+    const auto guard = tx.execute(
+        "INSERT INTO mint_payments (payment_hash, quote) VALUES ($1, $2) "
+        "ON CONFLICT (payment_hash) DO NOTHING",
+        attempt.payment, attempt.id);
+    if (guard != 1) return fail(invoice_paid());
+    return {};
+}
+
 Result<void, MintError> covers(const CheckedInputs& inputs, const MeltRow& row) {
     if (inputs.unit != row.unit) {
         return fail(MintError{Code::UnitsDiffer, "quote and inputs are of different units"});
@@ -116,31 +144,14 @@ Answered Mint::Impl::melt(const RequestKey& key, std::string_view body) {
 Answered Mint::Impl::melt_internally(const RequestKey& key, const MeltRow& row,
                                      const CheckedInputs& inputs,
                                      const std::vector<BlindedMessage>& blanks) {
-    MeltRow paid = row;
-    paid.state = StoredMelt::Paid;
-    paid.attempt = row.attempt + 1;
-    paid.inputs = inputs.sum;
-    paid.input_fee = inputs.fee;
+    const MeltRow paid = attempt_at(row, StoredMelt::Paid, inputs, key);
     const auto change = exchange.sign_change(blanks, inputs.sum - inputs.fee - row.amount);
     const auto end = part(paid, nutgate::Msat{}, change);
     const auto lines = Exchange::lines(inputs, {}, row.unit);
     const std::string answer = wire::write_melt_quote(describe(paid, change));
     const Time now = clock.now();
     const auto write_down = [&](store::Tx& tx) -> Result<void, MintError> {
-        const auto taken = tx.execute(
-            "UPDATE mint_melts SET state = $1, attempt = $2, inputs = $3, input_fee = $4, "
-            "request_key = $5 WHERE id = $6 AND state = $7",
-            static_cast<int>(StoredMelt::Paid), paid.attempt, to_sql(paid.inputs),
-            to_sql(paid.input_fee), BytesView{key}, row.id, static_cast<int>(StoredMelt::Unpaid));
-        if (taken != 1) {
-            const auto latest = read_melt(tx, row.id);
-            return fail(not_meltable(latest.value_or(paid)));
-        }
-        const auto guard = tx.execute(
-            "INSERT INTO mint_payments (payment_hash, quote) VALUES ($1, $2) "
-            "ON CONFLICT (payment_hash) DO NOTHING",
-            row.payment, row.id);
-        if (guard != 1) return fail(invoice_paid());
+        TRY_VOID(claim(tx, paid));
         TRY_VOID(Exchange::store_inputs(tx, inputs, StoredProof::Spent, row.id, now));
         // Both sides of the payment in one commit. In the order of the money: it arrives before it
         // leaves, so that no account of the books is ever short.
@@ -158,30 +169,11 @@ Answered Mint::Impl::melt_internally(const RequestKey& key, const MeltRow& row,
 Result<void, MintError> Mint::Impl::begin_melt(const RequestKey& key, MeltRow& row,
                                                const CheckedInputs& inputs,
                                                const std::vector<BlindedMessage>& blanks) {
-    MeltRow begun = row;
-    begun.state = StoredMelt::Pending;
-    begun.attempt = row.attempt + 1;
-    begun.inputs = inputs.sum;
-    begun.input_fee = inputs.fee;
-    begun.request_key = key;
+    MeltRow begun = attempt_at(row, StoredMelt::Pending, inputs, key);
     const auto lines = Exchange::lines(inputs, {}, row.unit);
     const Time now = clock.now();
     const auto write_down = [&](store::Tx& tx) -> Result<void, MintError> {
-        const auto taken = tx.execute(
-            "UPDATE mint_melts SET state = $1, attempt = $2, inputs = $3, input_fee = $4, "
-            "request_key = $5 WHERE id = $6 AND state = $7 AND attempt = $8",
-            static_cast<int>(begun.state), begun.attempt, to_sql(begun.inputs),
-            to_sql(begun.input_fee), BytesView{key}, row.id, static_cast<int>(StoredMelt::Unpaid),
-            row.attempt);
-        if (taken != 1) {
-            const auto latest = read_melt(tx, row.id);
-            return fail(not_meltable(latest.value_or(begun)));
-        }
-        const auto guard = tx.execute(
-            "INSERT INTO mint_payments (payment_hash, quote) VALUES ($1, $2) "
-            "ON CONFLICT (payment_hash) DO NOTHING",
-            row.payment, row.id);
-        if (guard != 1) return fail(invoice_paid());
+        TRY_VOID(claim(tx, begun));
         TRY_VOID(Exchange::store_inputs(tx, inputs, StoredProof::Pending, row.id, now));
         TRY_VOID(Exchange::store_blanks(tx, blanks, row.id, now));
         books.melt_begun(tx, begun.reference(), lines);
