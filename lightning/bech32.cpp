@@ -37,6 +37,27 @@ private:
     std::uint32_t value_ = 1;
 };
 
+// The same bits in groups of another size; zeros fill up the last one.
+template <int kFrom, int kTo, class To, class From>
+To regroup(std::span<const From> groups) {
+    using Group = typename To::value_type;
+    constexpr std::uint32_t kMask = (1U << kTo) - 1;
+    To regrouped;
+    regrouped.reserve((groups.size() * kFrom + kTo - 1) / kTo);
+    std::uint32_t bits = 0;
+    int count = 0;
+    for (const From group : groups) {
+        bits = (bits << kFrom) | static_cast<std::uint32_t>(group);
+        count += kFrom;
+        while (count >= kTo) {
+            count -= kTo;
+            regrouped.push_back(static_cast<Group>((bits >> count) & kMask));
+        }
+    }
+    if (count > 0) regrouped.push_back(static_cast<Group>((bits << (kTo - count)) & kMask));
+    return regrouped;
+}
+
 }  // namespace
 
 Result<Bech32, Bech32Error> decode_bech32(std::string_view text) {
@@ -78,39 +99,9 @@ std::string encode_bech32(std::string_view prefix, GroupsView data) {
     return text;
 }
 
-Groups to_groups(BytesView bytes) {
-    Groups groups;
-    groups.reserve((bytes.size() * 8 + 4) / 5);
-    std::uint32_t bits = 0;
-    int count = 0;
-    for (const std::byte byte : bytes) {
-        bits = ((bits << 8) | std::to_integer<std::uint32_t>(byte)) & 0xfff;
-        count += 8;
-        while (count >= 5) {
-            count -= 5;
-            groups.push_back(static_cast<std::uint8_t>((bits >> count) & 31));
-        }
-    }
-    if (count > 0) groups.push_back(static_cast<std::uint8_t>((bits << (5 - count)) & 31));
-    return groups;
-}
+Groups to_groups(BytesView bytes) { return regroup<8, 5, Groups>(bytes); }
 
-Bytes pack(GroupsView groups) {
-    Bytes bytes;
-    bytes.reserve((groups.size() * 5 + 7) / 8);
-    std::uint32_t bits = 0;
-    int count = 0;
-    for (const std::uint8_t group : groups) {
-        bits = ((bits << 5) | group) & 0xfff;
-        count += 5;
-        if (count >= 8) {
-            count -= 8;
-            bytes.push_back(static_cast<std::byte>((bits >> count) & 255));
-        }
-    }
-    if (count > 0) bytes.push_back(static_cast<std::byte>((bits << (8 - count)) & 255));
-    return bytes;
-}
+Bytes pack(GroupsView groups) { return regroup<5, 8, Bytes>(groups); }
 
 std::optional<Bytes> to_bytes(GroupsView groups) {
     Bytes bytes = pack(groups);
