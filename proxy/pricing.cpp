@@ -151,12 +151,7 @@ Result<Price, PriceError> Price::make(const MsatPrices& prices) {
     }
     const auto reduced = reduce(over, 1000);
     VERIFY(reduced.has_value());
-    Price price;
-    price.input_ = reduced->over[0];
-    price.input_cached_ = reduced->over[1];
-    price.output_ = reduced->over[2];
-    price.denominator_ = reduced->under;
-    return price;
+    return Price{reduced->over, reduced->under};
 }
 
 // msat per token = USD per million / 10^6 * margin / (USD per bitcoin) * 10^11.
@@ -195,12 +190,7 @@ Result<Price, PriceError> Price::make(const UsdPrices& prices) {
                            .value();
     const auto reduced = under ? reduce(over, *under) : std::nullopt;
     if (!reduced) return fail(PriceError::OutOfRange);
-    Price price;
-    price.input_ = reduced->over[0];
-    price.input_cached_ = reduced->over[1];
-    price.output_ = reduced->over[2];
-    price.denominator_ = reduced->under;
-    return price;
+    return Price{reduced->over, reduced->under};
 }
 
 std::optional<Msat> cost_ceiling(const Price& price, const TokenBounds& bounds) {

@@ -6,6 +6,7 @@
 // does between them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -69,12 +70,14 @@ public:
     friend bool operator==(const Price&, const Price&) = default;
 
 private:
-    Price() = default;
+    // Input, cached input and output, over a common denominator.
+    Price(const std::array<std::uint64_t, 3>& over, std::uint64_t denominator)
+        : input_{over[0]}, input_cached_{over[1]}, output_{over[2]}, denominator_{denominator} {}
 
-    std::uint64_t input_ = 0;
-    std::uint64_t input_cached_ = 0;
-    std::uint64_t output_ = 0;
-    std::uint64_t denominator_ = 1;
+    std::uint64_t input_;
+    std::uint64_t input_cached_;
+    std::uint64_t output_;
+    std::uint64_t denominator_;
 };
 
 // The most that a request can use.
