@@ -7,14 +7,12 @@
 
 using namespace nutgate;
 using namespace nutgate::cashu;
-using test::Fault;
-using test::sats;
-using test::WalletWorld;
+using namespace nutgate::test;
 using Code = WalletError::Code;
 
 namespace {
 
-const MintUrl kMint = *MintUrl::parse(test::kFakeMintUrl);
+const MintUrl kMint = *MintUrl::parse(kFakeMintUrl);
 
 PaymentHash request(WalletWorld& world, Msat amount) {
     const auto quote = world.wallet->request_quote(kMint, amount, "top-up");

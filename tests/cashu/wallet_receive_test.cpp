@@ -7,20 +7,8 @@
 
 using namespace nutgate;
 using namespace nutgate::cashu;
-using test::Fault;
-using test::sats;
-using test::WalletWorld;
+using namespace nutgate::test;
 using Code = WalletError::Code;
-
-namespace {
-
-template <class T>
-Code code_of(const Result<T, WalletError>& result) {
-    REQUIRE_FALSE(result.has_value());
-    return result.error().code;
-}
-
-}  // namespace
 
 TEST_CASE("wallet: a token becomes proofs of our own, and is credited once") {
     WalletWorld world;

@@ -6,20 +6,8 @@
 
 using namespace nutgate;
 using namespace nutgate::cashu;
-using test::Fault;
-using test::sats;
-using test::WalletWorld;
+using namespace nutgate::test;
 using Code = WalletError::Code;
-
-namespace {
-
-template <class T>
-Code code_of(const Result<T, WalletError>& result) {
-    REQUIRE_FALSE(result.has_value());
-    return result.error().code;
-}
-
-}  // namespace
 
 TEST_CASE("wallet: proofs that fit are handed on without asking the mint") {
     WalletWorld world;
@@ -36,7 +24,7 @@ TEST_CASE("wallet: proofs that fit are handed on without asking the mint") {
     // A holder can check it against the mint's keys, and spend it.
     const auto token = parse_token(sent[0].token);
     REQUIRE(token);
-    CHECK_EQ(token->mint.text(), test::kFakeMintUrl);
+    CHECK_EQ(token->mint.text(), kFakeMintUrl);
     for (const auto& proof : token->proofs) CHECK(proof.dleq.has_value());
     world.mint.set_away(false);
     WalletWorld other;

@@ -57,21 +57,11 @@ TEST_CASE_TEMPLATE_DEFINE("store: who rolls back leaves nothing, and its neighbo
     World world;
     const auto database = world.open();
     create_counter(*database);
-    std::vector<std::unique_ptr<Submitted>> all;
-    {
-        Blocker blocker{*database};
-        for (int i = 0; i < 20; ++i) {
-            all.push_back(std::make_unique<Submitted>());
-            all.back()->submit(*database, [i](Tx& tx) {
-                increment(tx);
-                return i % 2 == 0;
-            });
-        }
-    }
-    for (auto& one : all) {
-        one->answered.wait();
-        CHECK_FALSE(one->failure.has_value());
-    }
+    const auto all = submit_group(*database, 20, [](int i, Tx& tx) {
+        increment(tx);
+        return i % 2 == 0;
+    });
+    for (const auto& one : all) CHECK_FALSE(one->failure.has_value());
     CHECK_EQ(counter(*database), 10);
     const auto stopped = database->transact([](Tx& tx) -> Outcome {
         increment(tx);
@@ -86,23 +76,14 @@ TEST_CASE_TEMPLATE_DEFINE("store: a body that fails is answered so and poisons n
     World world;
     const auto database = world.open();
     create_counter(*database);
-    std::vector<std::unique_ptr<Submitted>> all;
-    {
-        Blocker blocker{*database};
-        for (int i = 0; i < 9; ++i) {
-            all.push_back(std::make_unique<Submitted>());
-            all.back()->submit(*database, [i](Tx& tx) {
-                increment(tx);
-                if (i % 3 == 1) tx.execute("UPDATE counter SET n = -1");  // The CHECK refuses it.
-                if (i % 3 == 2) tx.execute("INSERT INTO nowhere VALUES (1)");
-                return true;
-            });
-        }
-    }
-    for (int i = 0; i < 9; ++i) {
-        auto& one = *all[static_cast<std::size_t>(i)];
-        one.answered.wait();
-        CHECK_EQ(one.failure.has_value(), i % 3 != 0);
+    const auto all = submit_group(*database, 9, [](int i, Tx& tx) {
+        increment(tx);
+        if (i % 3 == 1) tx.execute("UPDATE counter SET n = -1");  // The CHECK refuses it.
+        if (i % 3 == 2) tx.execute("INSERT INTO nowhere VALUES (1)");
+        return true;
+    });
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        CHECK_EQ(all[i]->failure.has_value(), i % 3 != 0);
     }
     CHECK_EQ(counter(*database), 3);
 }

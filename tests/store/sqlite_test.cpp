@@ -58,27 +58,19 @@ TEST_CASE("sqlite: a full disk fails who filled it, and keeps the neighbours' wo
     }));
     fill_disk_soon(*database);
     const Bytes too_much(200'000, std::byte{1});
-    std::vector<std::unique_ptr<Submitted>> all;
-    {
-        Blocker blocker{*database};
-        for (int i = 0; i < 12; ++i) {
-            all.push_back(std::make_unique<Submitted>());
-            all.back()->submit(*database, [&, i](Tx& tx) {
-                increment(tx);
-                // One row alone undoes the whole transaction, many at once only their statement.
-                if (i == 5) tx.execute("INSERT INTO big VALUES ($1, 1)", BytesView{too_much});
-                if (i == 8) {
-                    tx.execute(
-                        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-                        "WHERE i < 5) INSERT INTO big SELECT $1, i FROM n",
-                        BytesView{too_much});
-                }
-                return true;
-            });
+    const auto all = submit_group(*database, 12, [&](int i, Tx& tx) {
+        increment(tx);
+        // One row alone undoes the whole transaction, many at once only their statement.
+        if (i == 5) tx.execute("INSERT INTO big VALUES ($1, 1)", BytesView{too_much});
+        if (i == 8) {
+            tx.execute(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+                "WHERE i < 5) INSERT INTO big SELECT $1, i FROM n",
+                BytesView{too_much});
         }
-    }
+        return true;
+    });
     for (std::size_t i = 0; i < all.size(); ++i) {
-        all[i]->answered.wait();
         CHECK_EQ(all[i]->failure.has_value(), i == 5 || i == 8);
         CHECK_EQ(all[i]->answers, 1);
     }
@@ -122,20 +114,12 @@ TEST_CASE("sqlite: if the commit fails, nobody's work was done and everybody is 
             "DEFERRED)");
         return 0;
     }));
-    std::vector<std::unique_ptr<Submitted>> all;
-    {
-        Blocker blocker{*database};
-        for (int i = 0; i < 5; ++i) {
-            all.push_back(std::make_unique<Submitted>());
-            all.back()->submit(*database, [i](Tx& tx) {
-                increment(tx);
-                if (i == 2) tx.execute("INSERT INTO child VALUES ('nobody')");
-                return true;
-            });
-        }
-    }
-    for (auto& one : all) {
-        one->answered.wait();
+    const auto all = submit_group(*database, 5, [](int i, Tx& tx) {
+        increment(tx);
+        if (i == 2) tx.execute("INSERT INTO child VALUES ('nobody')");
+        return true;
+    });
+    for (const auto& one : all) {
         CHECK(one->failure.has_value());
         CHECK_EQ(one->answers, 1);
     }

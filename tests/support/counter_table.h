@@ -6,10 +6,12 @@
 #include <atomic>
 #include <functional>
 #include <latch>
+#include <memory>
 #include <optional>
 #include <semaphore>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "nutgate/store/store.h"
 
@@ -93,5 +95,20 @@ struct Submitted {
         });
     }
 };
+
+// Submits so many bodies, each told its number, as one group, and waits for all answers.
+inline std::vector<std::unique_ptr<Submitted>> submit_group(
+    Database& database, int size, const std::function<bool(int, Tx&)>& body) {
+    std::vector<std::unique_ptr<Submitted>> all;
+    {
+        const Blocker blocker{database};
+        for (int i = 0; i < size; ++i) {
+            all.push_back(std::make_unique<Submitted>());
+            all.back()->submit(database, [&body, i](Tx& tx) { return body(i, tx); });
+        }
+    }
+    for (const auto& one : all) one->answered.wait();
+    return all;
+}
 
 }  // namespace nutgate::test

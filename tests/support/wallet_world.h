@@ -21,6 +21,13 @@ inline constexpr const char* kFakeMintUrl = "https://mint.example";
 
 inline Msat sats(std::int64_t n) { return to_msat(Sat::from_raw(n).value()); }
 
+// Why it failed, as it must have.
+template <class T>
+cashu::WalletError::Code code_of(const Result<T, cashu::WalletError>& result) {
+    REQUIRE_FALSE(result.has_value());
+    return result.error().code;
+}
+
 class WalletWorld {
 public:
     explicit WalletWorld(FakeMint::Options options = {}) : mint{options} {
