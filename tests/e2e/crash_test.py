@@ -87,11 +87,6 @@ class Crash(harness.NodeCase):
         node.stop()
         node.audit()
 
-    def config(self, text: str):
-        path = self.folder / "nutgate.toml"
-        path.write_text(text)
-        return path
-
 
 class Plug:
     """Kills the node at the nth step of its clients: a request that was sent or an answer that came.

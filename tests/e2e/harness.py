@@ -237,6 +237,22 @@ class NodeCase(unittest.TestCase):
         self.nodes.append(node)
         return node.start()
 
+    def upstream(self, input_msat_per_1k: int, output_msat_per_1k: int, more: str = "") -> tuple:
+        """A mock upstream that is running, and a configuration that sells its model "small"."""
+        upstream = Process(["python3", ROOT / "tests" / "e2e" / "mock_upstream.py"],
+                           self.folder / "upstream.log")
+        self.addCleanup(upstream.kill)
+        return upstream, (
+            f'[[upstream]]\nname = "u"\ndialect = "openai"\nurl = "http://{upstream.wait_ready()}/v1"\n'
+            f'{more}\n[[model]]\nid = "small"\nupstreams = ["u"]\ncontext = 1000\noutput_max = 100\n'
+            f'price = {{ input_msat_per_1k = {input_msat_per_1k}, '
+            f'output_msat_per_1k = {output_msat_per_1k} }}\n')
+
+    def config(self, text: str) -> pathlib.Path:
+        path = self.folder / "nutgate.toml"
+        path.write_text(text)
+        return path
+
     def _end(self) -> None:
         outcome = getattr(self, "_outcome", None)
         failed = outcome is not None and not outcome.success

@@ -2,7 +2,6 @@
 import contextlib
 import http.client
 import json
-import pathlib
 import re
 import sqlite3
 import threading
@@ -38,11 +37,6 @@ class Stream:
 
 
 class Lifecycle(harness.NodeCase):
-    def config(self, text: str) -> pathlib.Path:
-        path = self.folder / "nutgate.toml"
-        path.write_text(text)
-        return path
-
     def test_a_running_stream_is_finished_after_sigterm(self) -> None:
         node = self.nutgate("--config", self.config(SLOW_DEMO))
         key = node.buy_key(100)
@@ -81,14 +75,8 @@ class Lifecycle(harness.NodeCase):
         node.audit()
 
     def test_who_leaves_a_call_to_a_silent_upstream_has_his_refund_soon(self) -> None:
-        upstream = harness.Process(
-            ["python3", pathlib.Path(__file__).with_name("mock_upstream.py")], self.folder / "up.log")
-        self.addCleanup(upstream.kill)
-        node = self.nutgate("--config", self.config(
-            f'[[upstream]]\nname = "u"\ndialect = "openai"\nurl = "http://{upstream.wait_ready()}/v1"\n'
-            'drain_timeout_ms = 50\n'
-            '[[model]]\nid = "small"\nupstreams = ["u"]\ncontext = 1000\noutput_max = 100\n'
-            'price = { input_msat_per_1k = 1000, output_msat_per_1k = 1000 }\n'))
+        upstream, config = self.upstream(1000, 1000, "drain_timeout_ms = 50")
+        node = self.nutgate("--config", self.config(config))
         key = node.buy_key(100)
         parts = urllib.parse.urlsplit(node.url)
         line = http.client.HTTPConnection(parts.hostname, parts.port, timeout=harness.PATIENCE)
@@ -105,15 +93,10 @@ class Lifecycle(harness.NodeCase):
         node.audit()
 
     def test_a_balance_that_covers_one_request_buys_one(self) -> None:
-        upstream = harness.Process(
-            ["python3", pathlib.Path(__file__).with_name("mock_upstream.py")], self.folder / "up.log")
-        self.addCleanup(upstream.kill)
         # Ten words at 60 msat: 600 of the 1000 msat. What one costs is its ceiling, so after one
         # answer there is not enough for a second, whenever it asks.
-        node = self.nutgate("--config", self.config(
-            f'[[upstream]]\nname = "u"\ndialect = "openai"\nurl = "http://{upstream.wait_ready()}/v1"\n'
-            '[[model]]\nid = "small"\nupstreams = ["u"]\ncontext = 1000\noutput_max = 100\n'
-            'price = { input_msat_per_1k = 0, output_msat_per_1k = 60000 }\n'))
+        _, config = self.upstream(0, 60_000)
+        node = self.nutgate("--config", self.config(config))
         key = node.buy_key(1)
         answers: list[harness.Answer] = []
         gate = threading.Barrier(64)

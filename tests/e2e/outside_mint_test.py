@@ -2,7 +2,6 @@
 
 The mint is the embedded one of a --dev node, reached over HTTP like anybody's.
 """
-import pathlib
 import unittest
 
 import harness
@@ -12,28 +11,15 @@ CONFIG = """
 mints = ["{mint}/mint"]
 [lightning]
 network = "regtest"
-[[upstream]]
-name = "u"
-dialect = "openai"
-url = "http://{upstream}/v1"
-[[model]]
-id = "small"
-upstreams = ["u"]
-context = 1000
-output_max = 100
-price = {{ input_msat_per_1k = 7000, output_msat_per_1k = 11000 }}
 """
 
 
 class OutsideMint(harness.NodeCase):
     def setUp(self) -> None:
         super().setUp()
-        upstream = harness.Process(
-            ["python3", pathlib.Path(__file__).with_name("mock_upstream.py")], self.folder / "up.log")
-        self.addCleanup(upstream.kill)
+        _, upstream = self.upstream(7000, 11_000)
         self.mint = self.nutgate(name="mint")
-        config = self.folder / "nutgate.toml"
-        config.write_text(CONFIG.format(mint=self.mint.url, upstream=upstream.wait_ready()))
+        config = self.config(CONFIG.format(mint=self.mint.url) + upstream)
         self.node = self.nutgate("--config", config, name="node", dev=False)
 
     def token(self, sats: int, node: harness.Nutgate | None = None) -> str:

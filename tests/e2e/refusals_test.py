@@ -223,16 +223,8 @@ class Refusals(harness.NodeCase):
         node.stop()
 
     def test_an_upstream_that_fails_costs_nothing(self) -> None:
-        upstream = harness.Process(
-            ["python3", pathlib.Path(__file__).with_name("mock_upstream.py")], self.folder / "up.log")
-        self.addCleanup(upstream.kill)
-        address = upstream.wait_ready()
-        config = self.folder / "n.toml"
-        config.write_text(
-            f'[[upstream]]\nname = "u"\ndialect = "openai"\nurl = "http://{address}/v1"\n'
-            '[[model]]\nid = "small"\nupstreams = ["u"]\ncontext = 1000\noutput_max = 100\n'
-            'price = { input_msat_per_1k = 7000, output_msat_per_1k = 11000 }\n')
-        node = self.nutgate("--config", config)
+        upstream, config = self.upstream(7000, 11_000)
+        node = self.nutgate("--config", self.config(config))
         key = node.buy_key(100)
         for asked, status in (("fail 500", 502), ("fail 401", 502), ("fail 403", 502), ("fail 400", 400)):
             answer = node.chat(key, asked, model="small")
