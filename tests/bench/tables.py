@@ -25,4 +25,6 @@ def mib(kib: float) -> str:
 
 
 def ratio(value: float, of: float) -> str:
-    return f"{value / of:.2f}" if of else "–"
+    if not of:
+        return "–"
+    return f"{value / of:.2f}" if value / of >= 0.1 or value == 0 else f"{value / of:.4f}"

@@ -7,6 +7,8 @@ import dataclasses
 class Report:
     text: str  # Markdown.
     cells: list  # For the JSON file: each with what it was and what every round gave.
+    failures: list = dataclasses.field(default_factory=list)  # What could not be measured, and why.
+    books: dict | None = None  # Of nodes of its own; otherwise those of the field's node count.
 
 
 def cells_of(cells: dict, medians: dict, names: tuple[str, ...]) -> list:
