@@ -40,7 +40,7 @@ TEST_CASE("keysets: the ids of NUT-02 come out of their keys, v1 and v2") {
     for (const Json& vector : file["v1"]) {
         CAPTURE(vector["keyset_id"].get<std::string>());
         const auto keys = test::keys(vector["keys"]).value();
-        CHECK(derive_keyset_id_v1(keys).text() == vector["keyset_id"]);
+        CHECK(derive_keyset_id_v1(keys).text() == test::text(vector["keyset_id"]));
         Keyset keyset{test::keyset_id(vector["keyset_id"]), "sat", true, 0, {}, keys};
         CHECK(keyset_id_matches(keyset));
         keyset.keys.erase(keyset.keys.begin());
@@ -55,8 +55,8 @@ TEST_CASE("keysets: the ids of NUT-02 come out of their keys, v1 and v2") {
         if (!vector["final_expiry"].is_null()) expiry = vector["final_expiry"].get<std::int64_t>();
         const std::string unit = vector["unit"];
         const KeysetId id = derive_keyset_id_v2(keys, unit, fee, expiry);
-        CHECK(id.text() == vector["keyset_id"]);
-        CHECK(id.shortened().text() == vector["short_id"]);
+        CHECK(id.text() == test::text(vector["keyset_id"]));
+        CHECK(id.shortened().text() == test::text(vector["short_id"]));
         CHECK(id.shortened().is_short());
         // Fee and expiry are inside the id, so a mint can't change them behind its wallets' backs.
         CHECK(keyset_id_matches({id, unit, true, fee, expiry, keys}));

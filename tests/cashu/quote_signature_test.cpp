@@ -23,7 +23,7 @@ TEST_CASE("quote signatures: the legacy vectors of NUT-20") {
         const Json& request = vector["request"];
         CHECK(to_hex(quote_message(QuoteMessage::Legacy, request["quote"].get<std::string>(),
                                    test::outputs(request["outputs"]))) ==
-              vector["msg_to_sign_hex"]);
+              test::text(vector["msg_to_sign_hex"]));
         CHECK(verifies(QuoteMessage::Legacy, request, test::point(file["pubkey"])) ==
               vector["valid"].get<bool>());
         CHECK_FALSE(verifies(QuoteMessage::V1, request, test::point(file["pubkey"])));
@@ -40,8 +40,8 @@ TEST_CASE("quote signatures: the v1 vectors of the amended NUT-20") {
         if (!vector.contains("msg_to_sign_hex")) continue;
         const Bytes message = quote_message(QuoteMessage::V1, request["quote"].get<std::string>(),
                                             test::outputs(request["outputs"]));
-        CHECK(to_hex(message) == vector["msg_to_sign_hex"]);
-        CHECK(to_hex(crypto::sha256(message)) == vector["msg_hash"]);
+        CHECK(to_hex(message) == test::text(vector["msg_to_sign_hex"]));
+        CHECK(to_hex(crypto::sha256(message)) == test::text(vector["msg_hash"]));
     }
     for (const Json& vector : file["amount_encoding_computed"]) {
         CAPTURE(vector.dump());

@@ -22,18 +22,15 @@ inline Json vectors(const std::string& name) {
     return Json::parse(file);
 }
 
-inline crypto::Point point(const Json& hex) {
-    return crypto::Point::from_hex(hex.get<std::string>()).value();
-}
+inline std::string text(const Json& json) { return json.get<std::string>(); }
+inline crypto::Point point(const Json& hex) { return crypto::Point::from_hex(text(hex)).value(); }
 inline crypto::Scalar scalar(const Json& hex) {
-    return crypto::Scalar::from_hex(hex.get<std::string>()).value();
+    return crypto::Scalar::from_hex(text(hex)).value();
 }
-inline Bytes bytes(const Json& hex) { return from_hex(hex.get<std::string>()).value(); }
-inline ByteArray<32> bytes32(const Json& hex) {
-    return array_from_hex<32>(hex.get<std::string>()).value();
-}
+inline Bytes bytes(const Json& hex) { return from_hex(text(hex)).value(); }
+inline ByteArray<32> bytes32(const Json& hex) { return array_from_hex<32>(text(hex)).value(); }
 inline cashu::KeysetId keyset_id(const Json& hex) {
-    return cashu::KeysetId::parse(hex.get<std::string>()).value();
+    return cashu::KeysetId::parse(text(hex)).value();
 }
 inline Secret seed(const Json& hex) { return Secret{bytes(hex)}; }
 
@@ -41,7 +38,7 @@ inline Secret seed(const Json& hex) { return Secret{bytes(hex)}; }
 inline std::optional<std::map<cashu::Amount, crypto::Point>> keys(const Json& json) {
     std::map<cashu::Amount, crypto::Point> result;
     for (const auto& [amount, hex] : json.items()) {
-        const auto key = crypto::Point::from_hex(hex.get<std::string>());
+        const auto key = crypto::Point::from_hex(text(hex));
         if (!key) return std::nullopt;
         result.emplace(std::stoull(amount), *key);
     }
