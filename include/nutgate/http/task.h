@@ -10,13 +10,16 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <variant>
 
@@ -29,6 +32,33 @@ using Executor = boost::asio::io_context::executor_type;
 template <class T>
 using Task = boost::asio::awaitable<T, Executor>;
 inline constexpr boost::asio::use_awaitable_t<Executor> use_task;
+
+// The threads that are posting to an io_context. What they post may run, end the loop and with it
+// the io_context while they are still on their way out of post(), which signals after it has
+// unlocked; so the io_context waits for them before it goes.
+class Posters final : public boost::asio::execution_context::service {
+public:
+    using key_type = Posters;
+    static inline boost::asio::execution_context::id id;
+
+    explicit Posters(boost::asio::execution_context& owner) : service{owner} {}
+
+    // From any thread.
+    template <class Function>
+    static void post(const Executor& executor, Function function) {
+        auto& posters = boost::asio::use_service<Posters>(executor.context());
+        posters.count_.fetch_add(1, std::memory_order_relaxed);
+        boost::asio::post(executor, std::move(function));
+        posters.count_.fetch_sub(1, std::memory_order_release);
+    }
+
+private:
+    void shutdown() noexcept override {
+        while (count_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+    }
+
+    std::atomic<int> count_ = 0;
+};
 
 // Awaits something that ends on another thread. `start` is called at once with a function that must
 // be called exactly once, from any thread, with the result; the coroutine goes on where it was. It
@@ -45,7 +75,7 @@ Task<T> completion(Start start) {
                 std::make_shared<decltype(handler)>(std::move(handler));  // style: see above
             start(std::function<void(T)>{[owned](T result) {
                 auto executor = boost::asio::get_associated_executor(*owned);
-                boost::asio::post(executor, [owned, result = std::move(result)]() mutable {
+                Posters::post(executor, [owned, result = std::move(result)]() mutable {
                     std::move (*owned)(std::move(result));
                 });
             }});
