@@ -30,6 +30,7 @@ void add_page_routes(http::Server& server) {
     serve("/", "text/html; charset=utf-8", kPageHtml);
     serve("/page.css", "text/css; charset=utf-8", kPageCss);
     serve("/page.js", "text/javascript; charset=utf-8", kPageScript);
+    serve("/icon.svg", "image/svg+xml", kPageIcon);
     server.route_blocking({.method = http::Method::Get, .pattern = "/qr.svg"}, [](const http::
                                                                                       Request&
                                                                                           request) {
