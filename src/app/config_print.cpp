@@ -1,18 +1,20 @@
 #include <array>
 
 #include "config.h"
+#include "nutgate/base/bytes.h"
 
 namespace nutgate::app {
 namespace {
 
+// As a basic string, in which TOML has every control character escaped.
 std::string quoted(std::string_view text) {
     std::string result = "\"";
     for (const char c : text) {
-        if (c == '"' || c == '\\') result += '\\';
-        if (c == '\n') {
-            result += "\\n";
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+            result += "\\u00" + to_hex(as_bytes({&c, 1}));
             continue;
         }
+        if (c == '"' || c == '\\') result += '\\';
         result += c;
     }
     return result + "\"";
