@@ -183,13 +183,17 @@ Task<Result<std::string_view, UpstreamFailure>> StreamedAnswer::read() {
     co_return piece;
 }
 
-// All chunks that have come by now, as one piece.
+// All chunks that have come by now, as one piece. What came before nonsense is passed on before the
+// failure, however the bytes were cut on their way.
 Task<Result<std::string_view, UpstreamFailure>> StreamedAnswer::read_chunked() {
     decoded_.clear();
+    if (is_malformed_) co_return fail(UpstreamFailure::Broken);
     for (;;) {
         while (!connection_->bytes().empty() && !parser_->has_whole_body()) {
             const auto taken = parser_->chunks(connection_->bytes(), decoded_);
-            if (!taken) co_return fail(UpstreamFailure::Broken);
+            is_malformed_ = !taken.has_value();
+            if (is_malformed_ && decoded_.empty()) co_return fail(UpstreamFailure::Broken);
+            if (is_malformed_) co_return std::string_view{decoded_};
             connection_->consume(*taken);
             if (*taken == 0) break;
         }

@@ -106,6 +106,7 @@ private:
     std::size_t to_consume_ = 0;  // What the last piece has shown of the connection's bytes.
     std::uint64_t length_left_ = 0;
     bool is_whole_ = false;
+    bool is_malformed_ = false;  // Chunks that are none: nothing after them is read.
 };
 
 }  // namespace nutgate::http

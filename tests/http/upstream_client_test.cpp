@@ -104,6 +104,14 @@ TEST_CASE("upstream: what would break out of a head is never sent") {
     CHECK(server.accepted() == 0);
 }
 
+TEST_CASE("upstream: what came before nonsense is passed on before the failure") {
+    const auto cut = call_with(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\nnonsense\r\n");
+    CHECK(cut.status == 200);
+    CHECK(cut.body == "12345");
+    CHECK(cut.failure == UpstreamFailure::Broken);
+}
+
 TEST_CASE("upstream: bodies by length, by chunks, and to the end of the connection") {
     CHECK(call_with("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").body == "hello");
     CHECK(call_with("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
