@@ -264,7 +264,7 @@ Result<Payment, BackendError> SimulatedLightning::pay(const PaymentOrder& order)
         return Payment{.state = PaymentState::Pending, .amount = {}, .fee = {}, .preimage = {}};
     }
     if (paid) wake_at(due);
-    return without_detail(std::move(paid));
+    return without_detail(paid);
 }
 
 Result<Payment, BackendError> SimulatedLightning::outgoing(const PaymentHash& hash) {

@@ -26,6 +26,7 @@ public:
 
     bool at_end() const { return rest_.empty(); }
 
+    // As deep as kDepthMax: NOLINTNEXTLINE(misc-no-recursion)
     std::optional<Value> value(int depth) {
         if (depth > kDepthMax || rest_.empty()) return std::nullopt;
         const auto first = std::to_integer<unsigned>(rest_[0]);
@@ -98,6 +99,7 @@ private:
         return value;
     }
 
+    // NOLINTNEXTLINE(misc-no-recursion)
     std::optional<Value> array(std::uint64_t count, int depth) {
         // Each item takes a byte or more, so a count beyond the rest is a lie.
         if (count > rest_.size()) return std::nullopt;
@@ -110,6 +112,7 @@ private:
         return array;
     }
 
+    // NOLINTNEXTLINE(misc-no-recursion)
     std::optional<Value> map(std::uint64_t count, int depth) {
         constexpr std::uint64_t kMapMax = 64;  // Looked through one by one; a token's have six.
         if (count > kMapMax) return std::nullopt;

@@ -8,7 +8,7 @@ Result<Token, TokenError> read_token_v3(BytesView json) {
     wire::Reader reader{as_text(json)};
     const auto& entries = reader.items(reader.root(), "token", kTokenProofsMax);
     const auto unit = reader.maybe_text(reader.root(), "unit", kTokenBytesMax);
-    auto memo = reader.maybe_text(reader.root(), "memo", kTokenBytesMax);
+    const auto memo = reader.maybe_text(reader.root(), "memo", kTokenBytesMax);
     if (reader.failed()) return fail(TokenError::Malformed);
     if (entries.empty()) return fail(TokenError::ZeroValue);
 
@@ -18,7 +18,7 @@ Result<Token, TokenError> read_token_v3(BytesView json) {
         if (!mint) return fail(TokenError::Malformed);
         if (token && token->mint != *mint) return fail(TokenError::SeveralMints);
         // Unit became a field only later; what came before it was satoshi.
-        if (!token) token = Token{*mint, unit.value_or("sat"), std::move(memo), {}};
+        if (!token) token = Token{*mint, unit.value_or("sat"), memo, {}};
         if (reader.items(entry, "proofs", kTokenProofsMax).size() + token->proofs.size() >
             kTokenProofsMax) {
             return fail(TokenError::TooLarge);

@@ -196,8 +196,8 @@ private:
         return std::nullopt;
     }
 
-    void report_unknown(const toml::table& table,
-                        const std::string& path) {  // NOLINT(misc-no-recursion)
+    // As deep as toml++ lets a file be: NOLINTNEXTLINE(misc-no-recursion)
+    void report_unknown(const toml::table& table, const std::string& path) {
         for (const auto& [key, node] : table) {
             const std::string here =
                 path.empty() ? std::string{key.str()} : path + "." + std::string{key.str()};

@@ -49,10 +49,10 @@ private:
 
 // Seconds: from 50 microseconds to one minute, about three to a decade.
 const prometheus::Histogram::BucketBoundaries& buckets() {
-    static const prometheus::Histogram::BucketBoundaries boundaries{
+    static const prometheus::Histogram::BucketBoundaries kBoundaries{
         0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
         0.1,     0.2,    0.5,    1,      2,     5,     10,    20,   60};
-    return boundaries;
+    return kBoundaries;
 }
 
 }  // namespace

@@ -22,8 +22,8 @@ secp256k1_context* new_context() {
 
 const secp256k1_context* context() {
     // Never destroyed: a thread that outlives main's statics may still be signing.
-    static const secp256k1_context* const made = new_context();
-    return made;
+    static const secp256k1_context* const kContext = new_context();
+    return kContext;
 }
 
 static_assert(sizeof(secp256k1_pubkey) == 64);

@@ -6,8 +6,6 @@
 
 namespace nutgate::http {
 
-boost::asio::execution_context::id Deadlines::id;
-
 Deadlines::Deadlines(boost::asio::io_context& io) : service{io}, timer_{io.get_executor()} {}
 
 void Deadlines::shutdown() noexcept {}

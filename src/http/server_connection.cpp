@@ -372,9 +372,10 @@ Task<void> Connection::run_blocking(const Endpoint& endpoint) {
             done({Outcome::What::Failed, {}});
         }
     };
-    auto outcome = co_await completion<Outcome>([this, &job](std::function<void(Outcome)> done) {
-        if (!server_.control_pool->submit([&job, done] { job(done); })) done({});
-    });
+    auto outcome =
+        co_await completion<Outcome>([this, &job](const std::function<void(Outcome)>& done) {
+            if (!server_.control_pool->submit([&job, done] { job(done); })) done({});
+        });
     switch (outcome.what) {
         case Outcome::What::Answered:
             co_await respond(std::move(outcome.response));

@@ -26,7 +26,8 @@ using Connections = std::vector<std::unique_ptr<UpstreamConnection>>;
 class UpstreamPools final : public boost::asio::execution_context::service {
 public:
     using key_type = UpstreamPools;
-    static boost::asio::execution_context::id id;
+    // Asio's name, and it wants no const: NOLINTNEXTLINE(*-avoid-non-const-global-variables)
+    static inline boost::asio::execution_context::id id;
 
     explicit UpstreamPools(boost::asio::io_context& io) : service{io} {}
 
@@ -57,8 +58,6 @@ private:
     std::map<ClientId, Connections> idle_;
     bool is_shut_down_ = false;
 };
-
-boost::asio::execution_context::id UpstreamPools::id;
 
 // Never used again, so that what a client leaves behind in a pool is nobody else's.
 ClientId next_client_id() {

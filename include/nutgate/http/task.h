@@ -39,6 +39,7 @@ inline constexpr boost::asio::use_awaitable_t<Executor> use_task;
 class Posters final : public boost::asio::execution_context::service {
 public:
     using key_type = Posters;
+    // Asio's name, and it wants no const: NOLINTNEXTLINE(*-avoid-non-const-global-variables)
     static inline boost::asio::execution_context::id id;
 
     explicit Posters(boost::asio::execution_context& owner) : service{owner} {}
