@@ -54,7 +54,8 @@ public:
 
     bool send(std::string_view bytes) {
         while (!bytes.empty()) {
-            const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+            const auto n = without_interruption(
+                [&] { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
             if (n <= 0) return false;
             bytes.remove_prefix(static_cast<std::size_t>(n));
         }
@@ -119,6 +120,13 @@ public:
     int fd() const { return fd_; }
 
 private:
+    template <class Call>
+    static auto without_interruption(Call call) -> decltype(call()) {
+        auto result = call();
+        while (result < 0 && errno == EINTR) result = call();
+        return result;
+    }
+
     std::string take(std::size_t n) {
         std::string taken = unread_.substr(0, n);
         unread_.erase(0, n);
@@ -127,9 +135,14 @@ private:
 
     bool receive(std::chrono::milliseconds patience) {
         pollfd waiting{fd_, POLLIN, 0};
-        if (::poll(&waiting, 1, static_cast<int>(patience.count())) <= 0) return false;
+        const int patience_ms = static_cast<int>(patience.count());
+        // A fuzzer's own timer interrupts, too.
+        if (without_interruption([&] { return ::poll(&waiting, 1, patience_ms); }) <= 0) {
+            return false;
+        }
         std::array<char, 65536> bytes;
-        const auto n = ::recv(fd_, bytes.data(), bytes.size(), 0);
+        const auto n =
+            without_interruption([&] { return ::recv(fd_, bytes.data(), bytes.size(), 0); });
         if (n <= 0) {
             was_closed_ = true;
             was_reset_ = n < 0 && errno == ECONNRESET;
