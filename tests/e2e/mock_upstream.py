@@ -5,7 +5,8 @@ usage: mock_upstream.py [PORT]     prints `ready HOST:PORT`
 
 It answers every chat with the words it was asked, counts a token per word, and reports its usage. What the
 last user message says decides about errors, so that tests can ask for them: `fail 503` answers with
-that status, `hang` says so on standard output and never answers.
+that status, `leak 401` repeats what it was sent, as some do, `hang` says so on standard output and
+never answers.
 """
 import http.server
 import json
@@ -42,6 +43,9 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         asked = str(body["messages"][-1]["content"]).split()
         if asked[:1] == ["fail"]:
             return self.answer(int(asked[1]), {"error": {"message": "as asked", "type": "mock"}})
+        if asked[:1] == ["leak"]:
+            return self.answer(int(asked[1]), {"error": {
+                "message": f"{' '.join(asked)} {self.headers['authorization']}", "type": "mock"}})
         if asked[:1] == ["hang"]:
             print("hanging", flush=True)
             self.over.wait()
