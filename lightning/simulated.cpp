@@ -160,13 +160,14 @@ SimulatedLightning::~SimulatedLightning() {
     scheduler_.wait_for_running();
 }
 
-// Never goes back, so that what was seen as settled stays so when the system's clock is set.
-Time SimulatedLightning::now() {
+// Never goes back, so that what was seen as settled stays so when the system's clock is set; and
+// goes on, so that what is due comes.
+Time SimulatedLightning::now() const {
+    const Lock lock{time_mutex_};
     const Time now = clock_.now();
-    Time latest = latest_.load();
-    while (latest < now && !latest_.compare_exchange_weak(latest, now)) {
-    }
-    return std::max(latest, now);
+    if (now < last_) set_back_ += last_ - now;
+    last_ = now;
+    return now + set_back_;
 }
 
 Result<Invoice, BackendError> SimulatedLightning::create_invoice(const InvoiceOrder& order) {
@@ -300,7 +301,7 @@ std::string SimulatedLightning::outside_invoice(Msat amount, const std::string& 
     VERIFY(key.has_value());
     return write_bolt11({.network = network(),
                          .amount = amount,
-                         .created_at = clock_.now(),
+                         .created_at = now(),
                          .expiry = kOutsideExpiry,
                          .payment_hash = PaymentHash{crypto::sha256(preimage)},
                          .payment_secret = secret,
@@ -316,7 +317,7 @@ std::optional<Preimage> SimulatedLightning::outside_preimage(const Bolt11& invoi
 }
 
 void SimulatedLightning::wake_at(Time due) {
-    const auto delay = std::max(due - clock_.now(), Milliseconds{0});
+    const auto delay = std::max(due - now(), Milliseconds{0});
     const Lock lock{mutex_};
     if (closing_ || (wake_ && wake_->due <= due)) return;
     if (wake_) scheduler_.cancel(wake_->job);
@@ -366,7 +367,7 @@ void SimulatedLightning::tick(std::uint64_t generation) {
     });
     if (!due) {
         log::warn("simulated_lightning_store", {{"detail", due.error().detail}});
-        wake_at(clock_.now() + kRetryAfter);
+        wake_at(at + kRetryAfter);
         return;
     }
     if (due->next) wake_at(*due->next);

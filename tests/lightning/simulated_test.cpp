@@ -150,6 +150,15 @@ TEST_CASE("simulated lightning: settled stays settled when the clock is set back
     check_settled(world.node->incoming(invoice->hash), invoice->hash);
 }
 
+TEST_CASE("simulated lightning: what is due comes when the clock is set back") {
+    World world;
+    const auto invoice = world.node->create_invoice(invoice_order("a"));
+    world.clock.advance(-Milliseconds{3'600'000});
+    CHECK(world.node->incoming(invoice->hash)->state == PaymentState::Pending);
+    world.clock.advance(kSettleAfter);
+    check_settled(world.node->incoming(invoice->hash), invoice->hash);
+}
+
 TEST_CASE("simulated lightning: with no delay an invoice is paid at once") {
     World world{Milliseconds{0}};
     const auto invoice = world.node->create_invoice(invoice_order("a"));

@@ -18,7 +18,6 @@
 // what it holds: what came in less what went out and what is on its way.
 #pragma once
 
-#include <atomic>
 #include <optional>
 #include <string>
 
@@ -76,7 +75,7 @@ public:
     std::string outside_invoice(Msat amount, const std::string& description) const;
 
 private:
-    Time now();
+    Time now() const;
     std::optional<Preimage> outside_preimage(const Bolt11& invoice) const;
     void wake_at(Time due);
     void tick(std::uint64_t generation);
@@ -89,7 +88,9 @@ private:
     const Secret preimage_key_;
     const Milliseconds settle_after_;
 
-    std::atomic<Time> latest_{Time{}};
+    mutable Mutex time_mutex_;
+    mutable Time last_ GUARDED_BY(time_mutex_);
+    mutable Milliseconds set_back_ GUARDED_BY(time_mutex_){0};
 
     Mutex mutex_;
     std::function<void(const PaymentHash&)> hint_ GUARDED_BY(mutex_);
