@@ -83,6 +83,8 @@ sigset_t block_signals() {
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
+    // A file beyond the process's limit is then an error of that write, as on a full disk.
+    std::signal(SIGXFSZ, SIG_IGN);
     return signals;
 }
 
