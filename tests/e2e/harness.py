@@ -145,6 +145,19 @@ class Process:
     def running(self) -> bool:
         return self.process.poll() is None
 
+    def resident_mib(self) -> float:
+        return self._status_kib("VmRSS") / 1024
+
+    def is_sanitized(self) -> bool:
+        """Sanitizers map terabytes of shadow. What they keep of freed memory, and for how long they
+        are at it, says nothing about the node."""
+        return self._status_kib("VmSize") > 2**30
+
+    def _status_kib(self, name: str) -> int:
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines()
+                    if line.startswith(name + ":"))
+
 
 class Nutgate:
     """One data directory and the node on it; start() again after stop() or kill() is a restart."""

@@ -16,7 +16,6 @@ from chaos.line import Cut, Line, Moments, NotSent
 from chaos.upstream import PROMPT_TOKENS
 
 INPUT_MSAT, OUTPUT_MSAT = 1, 20  # For one token; see campaign.CONFIG.
-RICH_MSAT = 4000  # Enough for any one request of the load, whatever was abandoned before it.
 RESOLVED_SECONDS = 30.0  # What a restart leaves unfinished is finished by then.
 
 
@@ -273,9 +272,8 @@ class Client(threading.Thread):
             pass
         self.line.leave()
         self.world.moments.hit("left")
-        # Of a key that others empty it may have been refused, unseen.
-        is_sure = not account.shared and account.low >= RICH_MSAT
-        self.left(account, request, "left before the answer", request.cost if is_sure else 0)
+        # Nothing is owed for sure: no upstream is called for a client that left before.
+        self.left(account, request, "left before the answer", 0)
         return 0
 
     def left(self, account: Account, request: Request, how: str, least: int) -> None:

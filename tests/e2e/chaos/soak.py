@@ -3,12 +3,13 @@ import pathlib
 import statistics
 import time
 
+import harness
 from chaos.books import Violation
 from chaos.campaign import Campaign
 
 SAMPLES = 120
-# Of the whole time. Caches, pools and the allocator's arenas fill up while it warms up.
-WARM_UP = 0.25
+# Of the whole time. Until then caches (SQLite alone: 32 MiB), pools and the allocator's arenas fill.
+WARM_UP = 0.5
 # Between the medians of the first and of the last third after that. A leak of one small thing for
 # each request is far more within a minute; what an allocator does by itself is less.
 RSS_GROWTH_MAX = 0.06
@@ -16,11 +17,10 @@ RSS_GROWTH_MIB = 3.0
 DESCRIPTORS_GROWTH = 8
 
 
-def sample(pid: int) -> tuple[float, int]:
+def sample(process: harness.Process) -> tuple[float, int]:
     """Resident MiB and open descriptors."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
-    return kib / 1024, len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
+    descriptors = pathlib.Path(f"/proc/{process.process.pid}/fd")
+    return process.resident_mib(), len(list(descriptors.iterdir()))
 
 
 def thirds(values: list) -> tuple[float, float]:
@@ -31,13 +31,12 @@ def thirds(values: list) -> tuple[float, float]:
 
 def soak(campaign: Campaign, minutes: float) -> str:
     """Runs the load; what was seen, as a line."""
-    pid = campaign.node.process.process.pid
     begin, step = time.monotonic(), minutes * 60 / SAMPLES
     samples: list[tuple[float, int]] = []
     for number in range(SAMPLES):
         campaign.world.failed.wait(max(0.0, begin + number * step - time.monotonic()))
         campaign.check()
-        samples.append(sample(pid))
+        samples.append(sample(campaign.node.process))
         if number % 10 == 9:
             rss, descriptors = samples[-1]
             print(f"soak: {(time.monotonic() - begin) / 60:5.1f} min  RSS {rss:6.1f} MiB  "
