@@ -39,7 +39,7 @@ CONNECTIONS_MAX = 9_800
 NGINX = """
 daemon off; worker_processes {threads}; pid {folder}/nginx.pid; error_log stderr error;
 worker_rlimit_nofile {files}; {user}
-events {{ worker_connections {files}; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 1h;
     client_max_body_size 16m; client_body_buffer_size 2m; proxy_buffers 32 8k;
@@ -139,12 +139,14 @@ def start_upstream(folder: pathlib.Path) -> tuple[harness.Process, int]:
     return upstream, int(upstream.wait_ready())
 
 
-def start_nginx(folder: pathlib.Path, upstream: int) -> tuple[subprocess.Popen, Target]:
+def start_nginx(folder: pathlib.Path, upstream: int, streams: bool) -> tuple[subprocess.Popen, Target]:
     port = free_port()
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX.format(
         threads=THREADS, folder=folder, upstream=upstream, port=port,
         files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        # It takes the memory of all of them at start.
+        connections=2 * STREAMS_MAX + 1000 if streams else 8192,
         user="user root;" if os.getuid() == 0 else "",
     ))
     process = subprocess.Popen(["/usr/sbin/nginx", "-p", folder, "-c", configuration])
@@ -177,13 +179,13 @@ def target_of(node: harness.Nutgate) -> Target:
 class Field:
     """The three targets; a context, at whose end all of it is gone."""
 
-    def __init__(self, folder: pathlib.Path, with_nutgate: bool):
+    def __init__(self, folder: pathlib.Path, with_nutgate: bool, with_streams: bool):
         self.folder = folder
         self.node = self.nginx_process = self.upstream = None
         self.funded: dict[str, int] = {}
         try:
             self.upstream, self.upstream_port = start_upstream(folder)
-            self.nginx_process, self.nginx = start_nginx(folder, self.upstream_port)
+            self.nginx_process, self.nginx = start_nginx(folder, self.upstream_port, with_streams)
             self.direct = Target("direct", self.upstream_port, [])
             self.targets = [self.direct, self.nginx]
             if with_nutgate:

@@ -1,4 +1,4 @@
-"""The measures of scripts/bench: one file each, with ABOUT, add_options(parser) and run(field,
+"""The measures of scripts/bench: one file each, with ABOUT, TAKES, add_options(parser) and run(field,
 options), which gives a `Report`."""
 import dataclasses
 

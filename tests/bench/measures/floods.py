@@ -5,6 +5,7 @@ from targets import wrong_keys
 from tables import medians_of, mib, ratio, table, us
 
 ABOUT = "wrong keys (401) and empty keys (402) against nginx's `return 401` and `return 402`"
+TAKES = "1 min"
 
 CONNECTIONS = 32
 WRONG_KEYS = 10_000

@@ -6,6 +6,7 @@ from measures import Report, grid
 from other_gateways import STARTS, NotInstalled
 
 ABOUT = "Portkey's gateway and LiteLLM in the same rounds (installs them below build/bench)"
+TAKES = "4 min, and their installation"
 
 KINDS, CONNECTIONS = ["json", "sse"], [1, 32]
 # LiteLLM tells the usage of a stream only when it is asked for.

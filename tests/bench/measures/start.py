@@ -12,6 +12,7 @@ from tables import ratio, table
 from targets import start_nutgate, target_of
 
 ABOUT = "10³ keys against 10⁶ keys with 10⁷ transfers: start-up until ready, and requests/s"
+TAKES = "4 min"
 
 # The slowest thing here is the audit of everything, and it may take minutes.
 PATIENCE = 900.0
