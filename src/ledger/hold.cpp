@@ -1,34 +1,31 @@
+#include "hold.h"
+
 #include <algorithm>
 #include <cstdint>
 
-#include "account.h"
 #include "nutgate/base/verify.h"
 
 namespace nutgate {
 namespace {
 
+using store::Reader;
 using store::Row;
 using store::Tx;
 
-// Stored: append only. The numbers are in the indexes of schema.cpp and in the SQL below, too.
-enum class HoldState : std::int16_t { Open = 1, Posted = 2, Released = 3, Expired = 4 };
 int raw(HoldState state) { return static_cast<int>(state); }
 
 // How long a retry of what ended a hold still finds it.
 constexpr Seconds kHoldMemory{3600};
 
-struct StoredHold {
-    AccountNumber payer;
-    Msat amount;
-    HoldState state;
-    std::optional<AccountNumber> payee;
-    Msat cost;
-    Msat charged;
-};
+void end_hold(Tx& tx, const HoldId& id, HoldState end) {
+    VERIFY(tx.execute("UPDATE hold SET state = $2 WHERE id = $1", id, raw(end)) == 1);
+}
 
-std::optional<StoredHold> find_hold(Tx& tx, const HoldId& id) {
-    const auto row = tx.query_one(
-        "SELECT payer, amount, state, payee, cost, charged FROM hold WHERE id = $1", id);
+}  // namespace
+
+std::optional<StoredHold> find_hold(Reader& reader, const HoldId& id) {
+    const auto row = reader.query_one(
+        "SELECT payer, amount, state, payee, cost, charged, sequence FROM hold WHERE id = $1", id);
     if (!row) return std::nullopt;
     const bool posted = !row->is_null(3);
     return StoredHold{
@@ -38,10 +35,10 @@ std::optional<StoredHold> find_hold(Tx& tx, const HoldId& id) {
         .payee = posted ? std::optional{row->integer(3)} : std::nullopt,
         .cost = posted ? row->msat(4) : Msat{},
         .charged = posted ? row->msat(5) : Msat{},
+        .sequence = row->integer(6),
     };
 }
 
-// Empty if there is not as much available.
 std::optional<AccountNumber> take_held(Tx& tx, const Account& payer, Msat amount) {
     const auto row = tx.query_one(
         "UPDATE account SET held = held + $3 WHERE kind = $1 AND name = $2 AND "
@@ -57,26 +54,19 @@ void free_held(Tx& tx, AccountNumber payer, Msat amount) {
     VERIFY(tx.execute("UPDATE account SET held = held - $2 WHERE id = $1", payer, amount) == 1);
 }
 
-void end_hold(Tx& tx, const HoldId& id, HoldState end) {
-    VERIFY(tx.execute("UPDATE hold SET state = $2 WHERE id = $1", id, raw(end)) == 1);
+Msat available(Reader& reader, AccountNumber payer) {
+    const auto row = reader.query_one(
+        "SELECT sign * (debits - credits) - held FROM account WHERE id = $1", payer);
+    VERIFY(row.has_value());
+    return Msat::from_raw(row->integer(0)).value_or(Msat{});
 }
 
-// What an expired hold's payer can still be charged.
-Msat chargeable(Tx& tx, AccountNumber payer, Msat cost) {
-    const auto row =
-        tx.query_one("SELECT sign * (debits - credits) - held FROM account WHERE id = $1", payer);
-    return std::min(cost, Msat::from_raw(row->integer(0)).value_or(Msat{}));
-}
-
-// Takes the charge off the payer, and what was held for it. False if its side can't count it.
 bool debit_payer(Tx& tx, AccountNumber payer, Msat charged, Msat freed) {
     return tx.execute(
                "UPDATE account SET debits = debits + $2, held = held - $3 WHERE id = $1 AND "
                "debits + $2 <= $4",
                payer, charged, freed, Msat::kMax) == 1;
 }
-
-}  // namespace
 
 Result<Applied, LedgerError> Ledger::hold(Tx& tx, const Hold& hold) {
     VERIFY(hold.payer.kind == AccountKind::Key);
@@ -121,7 +111,7 @@ Result<Charge, LedgerError> Ledger::post(Tx& tx, const HoldId& id, const Account
     if (cost > hold->amount) return fail(LedgerError::ExceedsHold);
 
     const bool open = hold->state == HoldState::Open;
-    const Msat charged = open ? cost : chargeable(tx, hold->payer, cost);
+    const Msat charged = open ? cost : std::min(cost, available(tx, hold->payer));
     const auto credited = apply(tx, Side::Credit, payee, charged);
     if (!credited) return fail(refusal(tx, Side::Credit, payee, charged));
     if (!debit_payer(tx, hold->payer, charged, open ? hold->amount : Msat{})) {

@@ -16,6 +16,8 @@ namespace {
 //
 // A hold's state is 1 open, 2 posted, 3 released, 4 expired. The two partial indexes are what
 // expire_holds() walks: their conditions are literals there, too, or they would not be used.
+// `sequence` is that of the newest charge out of an open hold: captures come in order, so it says
+// of each whether it was applied.
 constexpr std::array kMigrations = {
     store::Migration{1, R"sql(
 CREATE TABLE account (
@@ -62,6 +64,9 @@ CREATE TABLE sealed (
     debits  BIGINT NOT NULL,
     credits BIGINT NOT NULL
 );
+)sql"},
+    store::Migration{2, R"sql(
+ALTER TABLE hold ADD COLUMN sequence BIGINT NOT NULL DEFAULT 0
 )sql"},
 };
 

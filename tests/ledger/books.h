@@ -86,6 +86,18 @@ struct Books {
     Result<Charge, BooksError> post(int n, Msat cost, const Account& payee = kRevenue) {
         return in_tx([&](store::Tx& tx) { return ledger.post(tx, id_of<HoldId>(n), payee, cost); });
     }
+    Result<Captured, BooksError> capture(int n, std::int64_t sequence, Msat cost) {
+        return in_tx([&](store::Tx& tx) {
+            return ledger.capture(tx, {id_of<HoldId>(n), sequence, kRevenue, cost});
+        });
+    }
+    Result<Msat, BooksError> grow(int n, Msat more, int seconds = 600) {
+        return in_tx(
+            [&](store::Tx& tx) { return ledger.grow(tx, id_of<HoldId>(n), more, later(seconds)); });
+    }
+    Result<Msat, BooksError> shrink(int n, Msat less) {
+        return in_tx([&](store::Tx& tx) { return ledger.shrink(tx, id_of<HoldId>(n), less); });
+    }
     Result<Applied, BooksError> release(int n) {
         return in_tx([&](store::Tx& tx) { return ledger.release(tx, id_of<HoldId>(n)); });
     }

@@ -25,33 +25,10 @@
 #include "nutgate/base/clock.h"
 #include "nutgate/base/id.h"
 #include "nutgate/base/result.h"
+#include "nutgate/ledger/account.h"
 #include "nutgate/store/store.h"
 
 namespace nutgate {
-
-// What the account stands for. Stored in the database: append only, never renumber.
-enum class AccountKind : std::int16_t {
-    Ecash = 1,            // Asset. Proofs in our wallet; name "<mint>:<unit>".
-    Lightning = 2,        // Asset. Our money at one Lightning backend.
-    Key = 3,              // Liability. We owe it to the holder of an API key; name is the key's id.
-    MintOutstanding = 4,  // Liability. Tokens that the embedded mint signed, not yet spent.
-    PaymentInFlight = 5,  // Liability. Taken for a payment that is neither done nor undone.
-    Revenue = 6,          // Income. What was paid for answers, or as the embedded mint's fees.
-    Fees = 7,             // Expense. What mints and routing took.
-    Losses = 8,           // Expense. Money of ours that is gone, never a customer's.
-    Owner = 9,            // Equity. What the owner put in (credit) and took back (debit).
-};
-// Assets and expenses grow by a debit, all others by a credit.
-bool grows_by_debit(AccountKind kind);
-std::string_view to_text(AccountKind kind);  // "ecash", "mint_outstanding": stable.
-
-struct Account {
-    AccountKind kind;
-    std::string name;  // Unique within its kind.
-
-    friend auto operator<=>(const Account&, const Account&) = default;
-};
-Account key_account(const KeyId& key);
 
 struct Transfer {
     TransferId id;  // Chosen and stored by the caller before its first try. See Applied.
@@ -83,10 +60,10 @@ enum class Applied {
 
 // In the order in which they are looked for.
 enum class LedgerError {
-    IdReused,     // The id is taken by a request that differs. A bug in the caller.
+    IdReused,     // The id is taken by a request that differs, or skips one. A bug in the caller.
     HoldUnknown,  // Or forgotten: an hour past its deadline, one that has ended is.
     HoldClosed,   // It has ended, and not in the way that this request asks for.
-    ExceedsHold,  // post() was asked for more than was held.
+    ExceedsHold,  // post() or shrink() was asked for more than was held.
     AmountOverflow,
     InsufficientFunds,  // It would take more than the account has that is not held.
 };
@@ -95,6 +72,21 @@ enum class LedgerError {
 struct Charge {
     Applied applied;
     Msat charged;  // The cost; less only if the hold had expired and its payer has less by now.
+};
+
+// A part of what a hold is for, charged while the hold stays open: many requests can share one.
+struct Capture {
+    HoldId hold;
+    std::int64_t sequence;  // From 1, without gaps, per hold. With the hold it is the charge's id.
+    Account payee;          // Grows by credit.
+    Msat cost;
+};
+
+struct Captured {
+    Applied applied;
+    Msat charged;    // As of Charge. Zero of Applied::Before.
+    Msat held;       // What the hold has left.
+    Msat available;  // What its payer has beside all holds.
 };
 
 // One transfer, seen from one of its two accounts.
@@ -146,6 +138,16 @@ public:
     // of any length is charged. What it can't be charged is not booked: it is money that nobody
     // paid, and as revenue the owner could take it out of what others paid. The caller counts it.
     Result<Charge, LedgerError> post(store::Tx&, const HoldId&, const Account& payee, Msat cost);
+
+    // Charges a part of the hold, which shrinks by that. What goes beyond the hold, and what comes
+    // after it expired, is charged as post() does: from what is available.
+    Result<Captured, LedgerError> capture(store::Tx&, const Capture&);
+    // The sequence of the newest capture: 0 of a hold that has none, or is not known.
+    std::int64_t captures(store::Reader&, const HoldId&) const;
+    // Adds to an open hold, and moves its deadline. Returns what it holds now.
+    Result<Msat, LedgerError> grow(store::Tx&, const HoldId&, Msat more, Time deadline);
+    // Frees a part of an open hold, at most all of it. Returns what it holds now.
+    Result<Msat, LedgerError> shrink(store::Tx&, const HoldId&, Msat less);
 
     // Ends the hold and frees all of it. Of one that was expired, too: it can't be posted then.
     Result<Applied, LedgerError> release(store::Tx&, const HoldId&);
