@@ -11,7 +11,7 @@
 #include "nutgate/http/message.h"
 #include "nutgate/http/upstream_client.h"
 #include "nutgate/proxy/gateway.h"
-#include "till.h"
+#include "nutgate/proxy/till.h"
 
 namespace nutgate::proxy {
 

@@ -83,20 +83,17 @@ Receipt Flight::settle(End end, const std::optional<UsageFields>& usage,
         log::warn("cost_beyond_hold", {{"model", model_.id.text()}, {"loss_msat", loss}});
     }
     metrics_.charged_msat.add(static_cast<std::uint64_t>(cost.total.raw()));
-    const Msat rest = *subtract(most, cost.total);
-    const Receipt receipt{.cost = cost,
-                          .metered = found,
-                          .remaining = add(draw_.available(), rest).value_or(draw_.available()),
-                          .provider = provider_};
-    draw_.settle(cost.total);
-    return receipt;
+    return {.cost = cost,
+            .metered = found,
+            .remaining = draw_.settle(cost.total),
+            .provider = provider_};
 }
 
 void Flight::let_go() {
     VERIFY(!ended_);
     ended_ = true;
     metrics_.uncharged.add();
-    draw_.settle(Msat{});
+    (void)draw_.settle(Msat{});
 }
 
 }  // namespace nutgate::proxy

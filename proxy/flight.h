@@ -10,8 +10,8 @@
 #include "nutgate/base/metrics.h"
 #include "nutgate/proxy/meter.h"
 #include "nutgate/proxy/models.h"
+#include "nutgate/proxy/till.h"
 #include "report.h"
-#include "till.h"
 
 namespace nutgate::proxy {
 

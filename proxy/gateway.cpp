@@ -11,7 +11,6 @@
 #include "nutgate/base/log.h"
 #include "nutgate/base/verify.h"
 #include "relay.h"
-#include "till.h"
 
 namespace nutgate::proxy {
 namespace {
@@ -77,13 +76,7 @@ bool is_event_stream(const http::Headers& headers) {
 }  // namespace
 
 struct Gateway::Impl {
-    Impl(Services given, Options chosen)
-        : services{given},
-          options{std::move(chosen)},
-          till{{services.database, services.ledger, services.keyring, services.clock,
-                services.random},
-               {options.hold_time, options.unposted_max, options.unposted_age_max},
-               services.metrics} {
+    Impl(Services given, Options chosen) : services{given}, options{std::move(chosen)} {
         for (const Model& model : services.models.all()) {
             metrics.emplace_back(services.metrics, model.id.text());
         }
@@ -115,7 +108,7 @@ struct Gateway::Impl {
         if (!key) co_return fail(key.error());
         auto plan = make_plan(services.models, client.request());
         if (!plan) co_return fail(plan.error());
-        auto draw = co_await till.draw(*key, plan->most);
+        auto draw = co_await services.till.draw(*key, plan->most);
         if (!draw) {
             co_return fail(refused_draw(draw.error(), plan->model->id.text(), plan->most, options));
         }
@@ -190,7 +183,6 @@ struct Gateway::Impl {
 
     const Services services;
     const Options options;
-    Till till;
     std::deque<ModelMetrics> metrics;  // In the order of the models.
 };
 
@@ -206,7 +198,5 @@ http::Task<void> Gateway::chat_completions(http::Exchange& exchange) {
 }
 
 const Models& Gateway::models() const { return impl_->services.models; }
-
-void Gateway::tend() { impl_->till.tend(); }
 
 }  // namespace nutgate::proxy

@@ -1,239 +1,251 @@
-#include "till.h"
+#include "nutgate/proxy/till.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "nutgate/base/log.h"
 #include "nutgate/base/verify.h"
-#include "nutgate/cashier/books.h"
+#include "till_impl.h"
 
 namespace nutgate::proxy {
-namespace {
 
 using Why = DrawRefusal::Why;
 
-Why to_refusal(KeyringError error) {
-    switch (error) {
-        case KeyringError::Unknown:
-            return Why::KeyUnknown;
-        case KeyringError::Revoked:
-            return Why::KeyRevoked;
-        case KeyringError::Expired:
-            return Why::KeyExpired;
-        case KeyringError::LimitExceeded:
-            return Why::LimitExceeded;
-        case KeyringError::ParentIsChild:
-            return Why::Broken;
-    }
-    return Why::Broken;
-}
-
-Account revenue() { return {AccountKind::Revenue, std::string{kRevenueRequests}}; }
-
-}  // namespace
-
-void Draw::close(Msat cost) {
-    if (till_ == nullptr) return;
-    VERIFY(cost <= amount_);
-    std::exchange(till_, nullptr)->close(hold_, key_, cost);
-}
+Till::Impl::Impl(Till& owner, Books with, Options chosen, metrics::Registry& metrics)
+    : till{owner},
+      books{with},
+      slice_books{with.ledger, with.keyring},
+      options{chosen},
+      unposted_gauge{
+          metrics.gauge("nutgate_proxy_unposted_charges", "Charges on their way to the books.")},
+      slices_gauge{metrics.gauge("nutgate_proxy_slices", "Keys of which a slice is held.")},
+      refused{metrics.counter("nutgate_proxy_refused_charges_total",
+                              "Charges that the books refused. Any is a bug.")},
+      uncollected{metrics.counter("nutgate_proxy_uncollected_msat_total",
+                                  "Charges beyond what was left when their hold had expired.")},
+      poster{[this] { run_poster(); }} {}
 
 Till::Till(Books books, Options options, metrics::Registry& metrics)
-    : books_{books},
-      options_{options},
-      unposted_{
-          metrics.gauge("nutgate_proxy_unposted_charges", "Charges on their way to the books.")},
-      refused_{metrics.counter("nutgate_proxy_refused_charges_total",
-                               "Charges that the books refused. Any is a bug.")},
-      uncollected_{metrics.counter("nutgate_proxy_uncollected_msat_total",
-                                   "Charges beyond what was left when their hold had expired.")} {}
+    : impl_{std::make_unique<Impl>(*this, books, options, metrics)} {}
 
-Till::~Till() {
-    submit_waiting();
-    std::unique_lock lock{mutex_};
-    idle_.wait(lock, [this] { return under_way_ == 0; });
-    if (!endings_.empty()) log::error("till_closed_with_unposted", {{"charges", endings_.size()}});
+Till::~Till() { impl_->stop(); }
+
+bool Till::Impl::overloaded() const {
+    if (unposted_charges >= options.unposted_max) return true;
+    const auto& oldest = oldest_posting ? oldest_posting : oldest_pending;
+    return oldest && books.clock.now() - *oldest > options.unposted_age_max;
 }
 
-bool Till::overloaded() {
-    const std::lock_guard lock{mutex_};
-    if (endings_.size() >= options_.unposted_max) return true;
-    return !endings_.empty() &&
-           books_.clock.now() - endings_.begin()->second.since > options_.unposted_age_max;
+Draw Till::Impl::take(Slice& slice, Msat amount) {
+    slice.drawn = *add(slice.drawn, amount);
+    slice.used_at = books.clock.now();
+    return Draw{till, slice, amount};
+}
+
+// What is left is for less than a quarter of the requests that a slice is taken for, and the
+// balance has more.
+bool Till::Impl::is_low(const Slice& slice, Msat amount) const {
+    if (!slice.may_grow() || slice.payer->available == Msat{}) return false;
+    if (slice.limit_left && *slice.limit_left == Msat{}) return false;
+    const auto enough = multiply_floor(amount, options.requests_ahead, 4);
+    return enough && slice.idle() < *enough;
+}
+
+std::optional<Till::Impl::Answer> Till::Impl::draw_now(const KeyId& key, Msat amount) {
+    if (overloaded()) return fail(DrawRefusal{Why::Overloaded});
+    const auto found = slices.find(key);
+    if (found == slices.end()) return std::nullopt;
+    Slice& slice = found->second;
+    const Time now = books.clock.now();
+    if (!slice.is_open || slice.ending || !slice.waiting.empty()) return std::nullopt;
+    if (slice.payer->pauses > 0 || slice.payer->credited) return std::nullopt;
+    // Another node may free what is overdue, by its own clock: from half of the time on it is not
+    // drawn from before it was renewed.
+    if (now >= slice.deadline - options.hold_time / 2) return std::nullopt;
+    if (slice.valid_until && now >= *slice.valid_until) return fail(DrawRefusal{Why::KeyExpired});
+    if (slice.idle() < amount) return std::nullopt;
+    return take(slice, amount);
+}
+
+Msat Till::Impl::idle_beside(const Slice& slice) const {
+    Msat sum;
+    for (const Slice* other : slice.payer->slices) {
+        if (other != &slice) sum = *add(sum, other->idle());
+    }
+    return sum;
+}
+
+Msat Till::Impl::spendable(const Slice& slice) const {
+    return reach(slice, *add(slice.payer->available, idle_beside(slice)));
+}
+
+// Nothing refers to it any more.
+void Till::Impl::forget(Slice& slice) {
+    VERIFY(slice.is_quiet() && !slice.is_open && !slice.perhaps_open);
+    if (Payer* payer = slice.payer; payer != nullptr) {
+        std::erase(payer->slices, &slice);
+        if (payer->slices.empty() && payer->pauses == 0) payers.erase(KeyId{payer->id});
+    }
+    slices.erase(KeyId{slice.key});
+    slices_gauge.set(static_cast<std::int64_t>(slices.size()));
+}
+
+std::optional<Till::Impl::Answer> Till::Impl::draw_and_grow(const KeyId& key, Msat amount) {
+    Slice* low = nullptr;
+    // Not held over the submission: a database that is full calls back at once.
+    const auto draw = [&]() -> std::optional<Answer> {
+        const Lock lock{mutex};
+        auto answer = draw_now(key, amount);
+        if (!answer || !*answer) return answer;
+        Slice& slice = *(*answer)->slice_;
+        if (is_low(slice, amount)) {
+            begin_growth(slice, amount, false);
+            low = &slice;
+        }
+        return answer;
+    };
+    auto answer = draw();
+    if (low != nullptr) submit_growth(*low);
+    return answer;
 }
 
 http::Task<Result<Draw, DrawRefusal>> Till::draw(KeyId key, Msat amount) {
-    if (overloaded()) co_return fail(DrawRefusal{Why::Overloaded});
-    const Hold wanted{.id = books_.random.id<HoldId>(),
-                      .payer = key_account(key),
-                      .amount = amount,
-                      .deadline = books_.clock.now() + options_.hold_time};
-    DrawRefusal refusal{Why::Broken};
-    std::optional<Msat> available;
-    const auto body = [&](store::Tx& tx) {
-        available.reset();
-        const auto payer = books_.keyring.admit(tx, key, wanted.id, amount);
-        const auto record = books_.keyring.find(tx, key);
-        Hold hold = wanted;
-        if (record) hold.payer = key_account(record->billing());
-        const auto held = payer ? books_.ledger.hold(tx, hold)
-                                : Result<Applied, LedgerError>{fail(LedgerError::HoldUnknown)};
-        const Balance balance = books_.ledger.balance(tx, hold.payer);
-        Msat left = subtract(balance.posted, balance.held).value_or(Msat{});
-        if (record && record->limits.balance_limit) {
-            const Msat used = add(record->limit_spent, record->limit_held).value_or(Msat{});
-            left = std::min(left, subtract(*record->limits.balance_limit, used).value_or(Msat{}));
+    auto answer = impl_->draw_and_grow(key, amount);
+    if (answer) co_return *std::move(answer);
+    co_return co_await http::completion<Impl::Answer>(
+        [&](auto done) { impl_->wait(key, amount, std::move(done)); });
+}
+
+Msat Till::close(Slice& slice, Msat amount, Msat cost) {
+    Impl& my = *impl_;
+    const Impl::Lock lock{my.mutex};
+    const Time now = my.books.clock.now();
+    slice.drawn = *subtract(slice.drawn, amount);
+    slice.used_at = now;
+    if (cost > Msat{}) {
+        if (slice.pending.requests == 0) my.dirty.push_back(&slice);
+        slice.pending.cost = *add(slice.pending.cost, cost);
+        ++slice.pending.requests;
+        ++my.unposted_charges;
+        my.unposted_gauge.set(static_cast<std::int64_t>(my.unposted_charges));
+        if (!my.oldest_pending) {
+            my.oldest_pending = now;
+            my.dirty_since = std::chrono::steady_clock::now();
+            // The poster alone waits for that, or one who pauses does, who is not kept by it.
+            my.changed.notify_all();
         }
-        if (!payer) {
-            refusal = {to_refusal(payer.error()), left};
-        } else if (!held) {
-            const bool is_short = held.error() == LedgerError::InsufficientFunds;
-            refusal = {is_short ? Why::BalanceShort : Why::Broken, left};
-        } else {
-            available = left;
+    }
+    return my.spendable(slice);
+}
+
+Spending::View Till::view(const KeyId& payer) const {
+    const Impl::Lock lock{impl_->mutex};
+    View view{.open = {}, .unposted = {}};
+    const auto found = impl_->payers.find(payer);
+    if (found == impl_->payers.end()) return view;
+    for (const Slice* slice : found->second.slices) {
+        view.open = *add(view.open, slice->drawn);
+        if (const auto& charge = slice->posting) {
+            view.unposted.push_back({.hold = charge->hold,
+                                     .sequence = charge->sequence,
+                                     .key = slice->key,
+                                     .cost = charge->cost,
+                                     .requests = charge->requests});
         }
-        return available.has_value();
+        if (slice->pending.requests > 0) {
+            view.unposted.push_back({.hold = slice->hold,
+                                     .sequence = slice->sequence + 1,
+                                     .key = slice->key,
+                                     .cost = slice->pending.cost,
+                                     .requests = slice->pending.requests});
+        }
+    }
+    return view;
+}
+
+void Till::credited(const KeyId& payer) {
+    const Impl::Lock lock{impl_->mutex};
+    const auto found = impl_->payers.find(payer);
+    if (found != impl_->payers.end()) found->second.credited = true;
+}
+
+Result<Spending::Pause, store::StoreFailure> Till::pause(const KeyId& payer) {
+    Impl& my = *impl_;
+    Impl::Lock lock{my.mutex};
+    Payer& paused = my.payers.try_emplace(payer, payer).first->second;
+    ++paused.pauses;
+    ++my.flushers;
+    my.changed.notify_all();
+    const auto is_settled = [](const Slice* slice) {
+        return !slice->growing && slice->jobs == 0 && slice->unposted() == Msat{};
     };
-    const auto failure = co_await http::completion<std::optional<store::StoreFailure>>(
-        [&](auto done) { books_.database.submit(body, std::move(done)); });
-    if (failure) {
-        // Whether it was committed is not known, so it is undone in any case.
-        log::warn("draw_failed", {{"detail", failure->detail}});
-        close(wanted.id, key, Msat{});
-        co_return fail(DrawRefusal{Why::StoreUnavailable});
+    // A request may settle while its slice is given back: then that is not all of it yet.
+    const auto may_give = [](const Slice* slice) {
+        return slice->is_open && slice->drawn == Msat{};
+    };
+    const auto until = std::chrono::steady_clock::now() + my.options.pause_timeout;
+    bool given = false;
+    do {
+        given = my.changed.wait_until(
+            lock, until, [&] { return std::ranges::all_of(paused.slices, is_settled); });
+        if (!given) break;
+        const std::vector<Slice*> slices = paused.slices;
+        given = my.give_back(lock, slices);
+    } while (given && std::ranges::any_of(paused.slices, may_give));
+    --my.flushers;
+    Msat open;
+    for (const Slice* slice : paused.slices) open = *add(open, slice->drawn);
+    lock.unlock();
+    if (!given) {
+        resume(payer);
+        return fail(store::StoreFailure{"charges are waiting for the database"});
     }
-    if (!available) co_return fail(refusal);
+    return Pause{*this, payer, open};
+}
+
+void Till::resume(const KeyId& payer) {
+    std::vector<Slice*> waiting;
     {
-        const std::lock_guard lock{mutex_};
-        open_.emplace(wanted.id, wanted.deadline);
-    }
-    co_return Draw{*this, wanted.id, key, amount, *available};
-}
-
-void Till::close(const HoldId& hold, const KeyId& key, Msat cost) {
-    Number number = 0;
-    Ending* ending = nullptr;
-    {
-        const std::lock_guard lock{mutex_};
-        open_.erase(hold);
-        number = next_number_++;
-        const Ending made{
-            .hold = hold, .key = key, .cost = cost, .since = books_.clock.now(), .submitted = true};
-        ending = &endings_.emplace(number, made).first->second;
-        ++under_way_;
-        unposted_.set(static_cast<std::int64_t>(endings_.size()));
-    }
-    submit(number, *ending);
-}
-
-void Till::end_admission(store::Tx& tx, const Ending& ending) {
-    // A draw that the database failed to take may be of a key that there never was.
-    if (!books_.keyring.find(tx, ending.key)) return;
-    books_.keyring.settle(tx, ending.key, ending.hold, Msat{});
-}
-
-Result<void, LedgerError> Till::end_hold(store::Tx& tx, Ending& ending) {
-    ending.uncollected = {};
-    if (ending.cost == Msat{}) {
-        TRY_VOID(books_.ledger.release(tx, ending.hold));
-        end_admission(tx, ending);
-        return {};
-    }
-    TRY(const auto charge, books_.ledger.post(tx, ending.hold, revenue(), ending.cost));
-    if (charge.applied == Applied::Now) {
-        books_.keyring.settle(tx, ending.key, ending.hold, charge.charged);
-        ending.uncollected = subtract(ending.cost, charge.charged).value_or(Msat{});
-    }
-    return {};
-}
-
-void Till::submit(Number number, Ending& ending) {
-    books_.database.submit(
-        [this, &ending](store::Tx& tx) {
-            const auto done = end_hold(tx, ending);
-            ending.refusal.reset();
-            if (done) return true;
-            ending.refusal = done.error();
-            // The ledger forgot a hold that was overdue for long; the limit does not count it any
-            // more either.
-            if (done.error() != LedgerError::HoldUnknown) return false;
-            end_admission(tx, ending);
-            return true;
-        },
-        [this, number](const std::optional<store::StoreFailure>& failure) {
-            ended(number, !failure.has_value());
-        });
-}
-
-void Till::report(const Ending& ending) {
-    uncollected_.add(static_cast<std::uint64_t>(ending.uncollected.raw()));
-    // A draw whose own transaction failed leaves nothing to release.
-    const bool nothing_there = ending.cost == Msat{} && ending.refusal == LedgerError::HoldUnknown;
-    if (!ending.refusal || nothing_there) return;
-    refused_.add();
-    log::error("charge_refused", {{"hold", ending.hold.hex()},
-                                  {"cost", ending.cost},
-                                  {"error", static_cast<int>(*ending.refusal)}});
-}
-
-void Till::ended(Number number, bool committed) {
-    // Notified under the lock: once it is released, the destructor may have gone on.
-    const std::lock_guard lock{mutex_};
-    --under_way_;
-    if (const auto found = endings_.find(number); found != endings_.end()) {
-        if (committed) {
-            report(found->second);
-            endings_.erase(found);
-        } else {
-            found->second.submitted = false;
+        const Impl::Lock lock{impl_->mutex};
+        const auto found = impl_->payers.find(payer);
+        VERIFY(found != impl_->payers.end());
+        if (--found->second.pauses > 0) return;
+        for (Slice* slice : found->second.slices) {
+            if (slice->waiting.empty() || !slice->may_grow()) continue;
+            impl_->begin_growth(*slice, {}, false);
+            waiting.push_back(slice);
         }
+        if (found->second.slices.empty()) impl_->payers.erase(found);
     }
-    unposted_.set(static_cast<std::int64_t>(endings_.size()));
-    idle_.notify_all();
-}
-
-void Till::submit_waiting() {
-    std::vector<std::pair<Number, Ending*>> waiting;
-    {
-        const std::lock_guard lock{mutex_};
-        for (auto& [number, ending] : endings_) {
-            if (ending.submitted) continue;
-            ending.submitted = true;
-            ++under_way_;
-            waiting.emplace_back(number, &ending);
-        }
-    }
-    for (const auto& [number, ending] : waiting) submit(number, *ending);
-}
-
-void Till::renew_open() {
-    const Time now = books_.clock.now();
-    const Time deadline = now + options_.hold_time;
-    std::vector<HoldId> due;
-    {
-        const std::lock_guard lock{mutex_};
-        for (auto& [hold, until] : open_) {
-            if (until - now > options_.hold_time * 2 / 3) continue;
-            until = deadline;
-            due.push_back(hold);
-        }
-        if (due.empty()) return;
-        ++under_way_;
-    }
-    books_.database.submit(
-        [this, due, deadline](store::Tx& tx) {
-            // One that was settled meanwhile is closed, which is no fault.
-            for (const HoldId& hold : due) (void)books_.ledger.renew(tx, hold, deadline);
-            return true;
-        },
-        [this](const std::optional<store::StoreFailure>&) { ended(0, true); });
+    for (Slice* slice : waiting) impl_->submit_growth(*slice);
 }
 
 void Till::tend() {
-    submit_waiting();
-    renew_open();
+    Impl& my = *impl_;
+    Impl::Lock lock{my.mutex};
+    const Time now = my.books.clock.now();
+    std::vector<Slice*> unused;
+    for (auto& [key, slice] : my.slices) {
+        const bool paused = slice.payer != nullptr && slice.payer->pauses > 0;
+        if (paused || !slice.is_quiet()) continue;
+        // A clock that was set back says that it was used in the future.
+        if (now - slice.used_at < my.options.idle_time && now >= slice.used_at) continue;
+        unused.push_back(&slice);
+    }
+    (void)my.give_back(lock, unused);
+    std::vector<Slice*> waiting;
+    for (Slice* slice : unused) {
+        if (slice->is_quiet() && !slice->is_open && !slice->perhaps_open) {
+            my.forget(*slice);
+        } else if (!slice->waiting.empty() && slice->may_grow()) {
+            // Somebody came while it was given back.
+            my.begin_growth(*slice, {}, false);
+            waiting.push_back(slice);
+        }
+    }
+    my.renew(lock);
+    lock.unlock();
+    for (Slice* slice : waiting) my.submit_growth(*slice);
 }
 
 }  // namespace nutgate::proxy

@@ -109,6 +109,9 @@ Result<void, StartError> Node::make_money() {
     client_ = http::make_client({.open_transactions = &store::open_on_this_thread});
     ledger_.emplace(clock_);
     keyring_.emplace(seed_, clock_);
+    till_ = std::make_unique<proxy::Till>(
+        proxy::Till::Books{*database_, *ledger_, *keyring_, clock_, random_},
+        proxy::Till::Options{.hold_time = Seconds{config_.hold_ttl_s}}, metrics_);
     if (config_.mint_enabled) {
         const auto key = crypto::Scalar::reduce(
             crypto::hkdf_sha256(seed_.reveal(), {}, "nutgate simulated lightning node", 32));
@@ -159,7 +162,7 @@ Result<void, StartError> Node::make_money() {
     options.invoice_expiry = Seconds{config_.invoice_expiry_s};
     options.invoices_open_max = static_cast<int>(config_.open_invoices_max);
     options.memo = config_.node_name;
-    cashier_ = std::make_unique<Cashier>(*database_, *ledger_, *keyring_, *books_, *wallet_,
+    cashier_ = std::make_unique<Cashier>(*database_, *ledger_, *keyring_, *books_, *till_, *wallet_,
                                          methods_, seed_, clock_, random_, options, metrics_);
     return {};
 }
@@ -222,18 +225,15 @@ Result<void, StartError> Node::make_sales(const Environment& environment) {
 
     redeemers_ = std::make_unique<RedeemPool>(*cashier_);
     proxy::Gateway::Options options;
-    options.hold_time = Milliseconds{config_.hold_ttl_s * 1000};
     options.methods_json = R"([{"id":"cashu","mints":)" + mints_json() +
                            R"(},{"id":"lightning","invoice_url":)" +
                            http::json_quote(public_url_ + "/lightning/invoice") + "}]";
     gateway_ =
-        std::make_unique<proxy::Gateway>(proxy::Gateway::Services{.database = *database_,
-                                                                  .ledger = *ledger_,
-                                                                  .keyring = *keyring_,
+        std::make_unique<proxy::Gateway>(proxy::Gateway::Services{.keyring = *keyring_,
+                                                                  .till = *till_,
                                                                   .redeemer = redeemers_.get(),
                                                                   .models = *models_,
                                                                   .clock = clock_,
-                                                                  .random = random_,
                                                                   .metrics = metrics_},
                                          options);
     return {};
@@ -386,7 +386,7 @@ void Node::watch() {
             log::warn("cashier", {{"error", done.error().detail}});
         }
     });
-    scheduler_->every(kTendPeriod, "tend", [this](std::stop_token) { gateway_->tend(); });
+    scheduler_->every(kTendPeriod, "tend", [this](std::stop_token) { till_->tend(); });
     scheduler_->every(kExpirePeriod, "expire", [this](std::stop_token) {
         (void)write(*database_,
                     [this](store::Tx& tx) { ledger_->expire_holds(tx, kExpireAtOnceMax); });

@@ -26,6 +26,7 @@
 #include "nutgate/payment/methods.h"
 #include "nutgate/proxy/gateway.h"
 #include "nutgate/proxy/models.h"
+#include "nutgate/proxy/till.h"
 #include "nutgate/proxy/upstream.h"
 #include "redeem_pool.h"
 
@@ -90,6 +91,7 @@ private:
     std::optional<Ledger> ledger_;
     std::optional<Keyring> keyring_;
     std::unique_ptr<LightningBackend> mint_backend_;
+    std::unique_ptr<proxy::Till> till_;
     std::optional<CashierBooks> books_;
     std::unique_ptr<cashu::Mint> mint_;
     std::vector<std::unique_ptr<cashu::MintClient>> mint_clients_;

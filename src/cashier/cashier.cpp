@@ -24,14 +24,15 @@ constexpr Seconds kRefusedForgotten{24 * 3600};
 }  // namespace
 
 Cashier::Cashier(store::Database& database, Ledger& ledger, Keyring& keyring, CashierBooks& books,
-                 cashu::Wallet& wallet, payment::PaymentMethods& methods, const Secret& seed,
-                 const Clock& clock, crypto::Random& random, Options options,
+                 Spending& spending, cashu::Wallet& wallet, payment::PaymentMethods& methods,
+                 const Secret& seed, const Clock& clock, crypto::Random& random, Options options,
                  metrics::Registry& metrics)
     : impl_{new Impl{
           .database = database,
           .ledger = ledger,
           .keyring = keyring,
           .books = books,
+          .spending = spending,
           .wallet = wallet,
           .methods = methods,
           .lookup_secret =
@@ -49,9 +50,20 @@ Cashier::Cashier(store::Database& database, Ledger& ledger, Keyring& keyring, Ca
 
 Cashier::~Cashier() = default;
 
-Msat Cashier::Impl::available(Reader& reader, const KeyId& key) const {
-    const Balance balance = ledger.balance(reader, key_account(key));
-    return subtract(balance.posted, balance.held).value_or(Msat{});
+Cashier::Impl::Spendable Cashier::Impl::spendable(Reader& reader, const KeyId& payer,
+                                                  const Spending::View& spent) const {
+    Spendable found{.balance = ledger.balance(reader, key_account(payer)).posted,
+                    .reserved = spent.open,
+                    .unposted = {}};
+    for (const Spending::Unposted& charge : spent.unposted) {
+        if (ledger.captures(reader, charge.hold) < charge.sequence)
+            found.unposted.push_back(charge);
+    }
+    found.balance = subtract(found.balance, found.reserved).value_or(Msat{});
+    for (const Spending::Unposted& charge : found.unposted) {
+        found.balance = subtract(found.balance, charge.cost).value_or(Msat{});
+    }
+    return found;
 }
 
 Result<KeyId, CashierError> Cashier::Impl::payee(Reader& reader, const KeyId& key) const {
@@ -117,16 +129,38 @@ Result<void, CashierError> Cashier::recover() {
     return {};
 }
 
+namespace {
+
+// What a key has spent includes what is on its way to the books.
+void count_unposted(KeyRecord& record, const std::vector<Spending::Unposted>& unposted) {
+    for (const Spending::Unposted& charge : unposted) {
+        if (charge.key != record.id) continue;
+        record.total_spent = add(record.total_spent, charge.cost).value_or(record.total_spent);
+        record.limit_spent = add(record.limit_spent, charge.cost).value_or(record.limit_spent);
+        record.total_requests += charge.requests;
+    }
+}
+
+}  // namespace
+
 Result<KeyInfo, CashierError> Cashier::info(const KeyId& key) {
-    return impl_->database.read([&](Reader& reader) -> Result<KeyInfo, CashierError> {
-        const auto record = impl_->keyring.find(reader, key);
+    const Impl& my = *impl_;
+    TRY(const auto payer, my.database.read([&](Reader& reader) -> Result<KeyId, CashierError> {
+        const auto record = my.keyring.find(reader, key);
         if (!record) return fail(make_error(Code::KeyUnknown));
-        const Balance balance = impl_->ledger.balance(reader, key_account(record->billing()));
-        return KeyInfo{.record = *record,
-                       .balance = subtract(balance.posted, balance.held).value_or(Msat{}),
-                       .reserved = balance.held,
-                       .children = record->parent ? std::vector<KeyRecord>{}
-                                                  : impl_->keyring.children(reader, key)};
+        return record->billing();
+    }));
+    const auto spent = my.spending.view(payer);
+    return my.database.read([&](Reader& reader) -> Result<KeyInfo, CashierError> {
+        const auto found = my.spendable(reader, payer, spent);
+        KeyInfo info{
+            .record = *my.keyring.find(reader, key),
+            .balance = found.balance,
+            .reserved = found.reserved,
+            .children = payer == key ? my.keyring.children(reader, key) : std::vector<KeyRecord>{}};
+        count_unposted(info.record, found.unposted);
+        for (KeyRecord& child : info.children) count_unposted(child, found.unposted);
+        return info;
     });
 }
 
@@ -196,22 +230,28 @@ Result<Cashier::Children, CashierError> Cashier::create_children(const KeyId& pa
     std::vector<KeyId> keys;
     for (int i = 0; i < count; ++i) keys.push_back(Keyring::random_id(impl_->random));
 
+    // With its slices given back, the books say what it has.
+    TRY(const auto pause, impl_->spending.pause(parent));
     return impl_->database.transact([&](Tx& tx) -> Result<Children, CashierError> {
         const auto record = impl_->keyring.find(tx, parent);
         if (!record) return fail(make_error(Code::KeyUnknown));
         if (record->parent) return fail(make_error(Code::ChildKey));
-        if (impl_->available(tx, parent) < *cost) return fail(make_error(Code::BalanceTooSmall));
+        const Account payer = key_account(parent);
+        if (impl_->ledger.balance(tx, payer).available() < *cost) {
+            return fail(make_error(Code::BalanceTooSmall));
+        }
         for (const KeyId& key : keys) {
             TRY_VOID(impl_->keyring.create(
                 tx, {.id = key, .parent = parent, .limits = limits, .refund_mint = {}}));
         }
         TRY_VOID(post_amount(impl_->ledger, tx,
                              {.id = transfer_id("child keys", {keys.front().hex()}),
-                              .debit = key_account(parent),
+                              .debit = payer,
                               .credit = revenue_account(kRevenueRequests),
                               .amount = *cost,
                               .reason = "child_keys"}));
-        return Children{.keys = keys, .cost = *cost, .balance = impl_->available(tx, parent)};
+        return Children{
+            .keys = keys, .cost = *cost, .balance = impl_->ledger.balance(tx, payer).available()};
     });
 }
 

@@ -123,10 +123,11 @@ Result<Cashier::Impl::Begun, CashierError> Cashier::Impl::begin_deposit(
 }
 
 Result<Deposit, CashierError> Cashier::Impl::answer(const StoredDeposit& row, bool again) {
+    const auto spent = spending.view(row.key);
     return database.read([&](Reader& reader) -> Result<Deposit, CashierError> {
         return Deposit{.key = row.key,
                        .credited = row.credited,
-                       .balance = available(reader, row.key),
+                       .balance = spendable(reader, row.key, spent).balance,
                        .again = again};
     });
 }
@@ -142,6 +143,7 @@ Result<Deposit, CashierError> Cashier::Impl::finish_deposit(const TokenIdentity&
     if (!serves(*row, target.kind, target.key)) return fail(make_error(Code::TokenUsed));
     if (row->state != RowState::Done) return fail(not_done(row->state, row->failure, ended));
     if (!again) deposits.add();
+    spending.credited(row->key);
     return answer(*row, again);
 }
 

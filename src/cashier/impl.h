@@ -85,6 +85,7 @@ struct Cashier::Impl {
     Ledger& ledger;
     Keyring& keyring;
     CashierBooks& books;
+    Spending& spending;
     cashu::Wallet& wallet;
     payment::PaymentMethods& methods;
     Secret lookup_secret;
@@ -97,7 +98,16 @@ struct Cashier::Impl {
     metrics::Counter& refunds;
     metrics::Gauge& unfinished;
 
-    Msat available(store::Reader& reader, const KeyId& key) const;
+    // Of a key that pays for itself: what it may spend, what requests under way have set aside of
+    // its balance, and the charges that the books do not know yet.
+    struct Spendable {
+        Msat balance;
+        Msat reserved;
+        std::vector<Spending::Unposted> unposted;
+    };
+    // `spent` was taken before `reader` was opened.
+    Spendable spendable(store::Reader& reader, const KeyId& payer,
+                        const Spending::View& spent) const;
     // The key whose balance money for `key` goes to.
     Result<KeyId, CashierError> payee(store::Reader& reader, const KeyId& key) const;
     Result<void, CashierError> check_limits(const KeyLimits& limits) const;
@@ -149,7 +159,8 @@ struct Cashier::Impl {
     // refund.cpp
     struct RefundView {
         KeyRecord record;
-        Balance balance;
+        Msat balance;   // What is not reserved.
+        Msat reserved;  // For requests under way.
         std::optional<StoredPayout> last;
         std::int64_t settlements = 0;
     };
@@ -157,8 +168,13 @@ struct Cashier::Impl {
         Account account;
         Msat amount;
     };
-    Result<RefundView, CashierError> view_refund(store::Reader& reader, const KeyId& key) const;
-    // Empty if what the refund was prepared for is not so any more.
+    Result<RefundView, CashierError> view_refund(store::Reader& reader, const KeyId& key,
+                                                 const Spending::View& spent) const;
+    // Pauses the key's requests for it. Empty if what the refund was prepared for is not so any
+    // more.
+    Result<std::optional<StoredPayout>, CashierError> begin_refund(
+        const KeyId& key, const RefundView& seen, const cashu::Wallet::PreparedSend& prepared,
+        Msat amount);
     Result<std::optional<StoredPayout>, CashierError> begin_refund(
         store::Tx& tx, const KeyId& key, const RefundView& seen,
         const cashu::Wallet::PreparedSend& prepared, Msat amount);

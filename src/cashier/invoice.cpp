@@ -233,6 +233,7 @@ Result<bool, CashierError> Cashier::Impl::ask(const StoredInvoice& invoice) {
         });
         if (!booked) return fail(booked.error());
         invoices_paid.add();
+        spending.credited(invoice.key);
         return true;
     }
     // The Settler was told in the wallet's transaction, so the row is paid by now; were it not, it
@@ -240,6 +241,7 @@ Result<bool, CashierError> Cashier::Impl::ask(const StoredInvoice& invoice) {
     TRY(const auto row, find_invoice(invoice.lookup));
     if (row && row->state == InvoiceState::Paid) {
         invoices_paid.add();
+        spending.credited(invoice.key);
         return true;
     }
     TRY_VOID(database.transact([&](Tx& tx) -> Result<void, CashierError> {

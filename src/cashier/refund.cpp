@@ -68,8 +68,8 @@ std::optional<StoredPayout> read_payout(Reader& reader, std::string_view referen
     return to_payout(*row);
 }
 
-Result<Cashier::Impl::RefundView, CashierError> Cashier::Impl::view_refund(Reader& reader,
-                                                                           const KeyId& key) const {
+Result<Cashier::Impl::RefundView, CashierError> Cashier::Impl::view_refund(
+    Reader& reader, const KeyId& key, const Spending::View& spent) const {
     const auto record = keyring.find(reader, key);
     if (!record) return fail(make_error(Code::KeyUnknown));
     if (record->parent) return fail(make_error(Code::ChildKey));
@@ -79,8 +79,10 @@ Result<Cashier::Impl::RefundView, CashierError> Cashier::Impl::view_refund(Reade
                                        key);
     const auto settlements =
         reader.query_one("SELECT COUNT(*) FROM settlement WHERE key = $1", key);
+    const Spendable money = spendable(reader, key, spent);
     return RefundView{.record = *record,
-                      .balance = ledger.balance(reader, key_account(key)),
+                      .balance = money.balance,
+                      .reserved = money.reserved,
                       .last = last ? std::optional{to_payout(*last)} : std::nullopt,
                       .settlements = settlements->integer(0)};
 }
@@ -130,12 +132,13 @@ Result<OperationId, CashierError> Cashier::Impl::begin_payout(
 Result<std::optional<StoredPayout>, CashierError> Cashier::Impl::begin_refund(
     Tx& tx, const KeyId& key, const RefundView& seen, const cashu::Wallet::PreparedSend& prepared,
     Msat amount) {
-    TRY(const auto now, view_refund(tx, key));
+    // While it is paused, the books say all there is to say of a balance.
+    TRY(const auto now, view_refund(tx, key, {}));
+    const Balance balance = ledger.balance(tx, key_account(key));
     const bool same_last =
         now.last.has_value() == seen.last.has_value() &&
         (!now.last || (now.last->seq == seen.last->seq && now.last->state == seen.last->state));
-    if (!same_last || now.balance.held > Msat{} ||
-        to_msat(to_sat_floor(now.balance.posted)) != amount) {
+    if (!same_last || balance.held > Msat{} || to_msat(to_sat_floor(balance.posted)) != amount) {
         return std::optional<StoredPayout>{};
     }
     StoredPayout payout{.reference = {},
@@ -157,36 +160,42 @@ Result<std::optional<StoredPayout>, CashierError> Cashier::Impl::begin_refund(
     return std::optional{std::move(payout)};
 }
 
+Result<std::optional<StoredPayout>, CashierError> Cashier::Impl::begin_refund(
+    const KeyId& key, const RefundView& seen, const cashu::Wallet::PreparedSend& prepared,
+    Msat amount) {
+    TRY(const auto pause, spending.pause(key));
+    if (pause.open() > Msat{}) return fail(make_error(Code::RequestsInFlight));
+    return database.transact([&](Tx& tx) -> Result<std::optional<StoredPayout>, CashierError> {
+        return begin_refund(tx, key, seen, prepared, amount);
+    });
+}
+
 Result<Refund, CashierError> Cashier::refund(const KeyId& key) {
     Impl& my = *impl_;
     for (int tries = 0; tries < kTriesMax; ++tries) {
-        // A transaction, not a read: it takes its turn behind the charge of a request whose answer
-        // was sent a moment ago, which would otherwise count as a request in flight.
+        const auto spent = my.spending.view(key);
         TRY(const auto seen,
-            my.database.transact([&](Tx& tx) -> Result<Impl::RefundView, CashierError> {
-                return my.view_refund(tx, key);
+            my.database.read([&](Reader& reader) -> Result<Impl::RefundView, CashierError> {
+                return my.view_refund(reader, key, spent);
             }));
         if (seen.last && seen.last->state == RowState::Submitted) {
             return my.finish_payout(seen.last->reference, seen.last->operation, true);
         }
-        if (seen.balance.held > Msat{}) return fail(make_error(Code::RequestsInFlight));
-        const Sat sats = to_sat_floor(seen.balance.posted);
+        if (seen.reserved > Msat{}) return fail(make_error(Code::RequestsInFlight));
+        const Sat sats = to_sat_floor(seen.balance);
         if (sats == Sat{}) {
             if (seen.last && seen.last->state == RowState::Done &&
                 seen.last->settlements == seen.settlements) {
                 return my.handed_out(*seen.last, true);
             }
-            return fail(make_error(seen.balance.posted == Msat{} ? Code::NoBalance
-                                                                 : Code::BalanceTooSmall));
+            return fail(
+                make_error(seen.balance == Msat{} ? Code::NoBalance : Code::BalanceTooSmall));
         }
         const Msat amount = to_msat(sats);
         const auto prepared = my.wallet.prepare_send(amount, mint_named(seen.record.refund_mint));
         if (!prepared) return fail(to_refund_error(prepared.error()));
         if (my.wallet.worth(**prepared) != amount) return fail(make_error(Code::MintInsufficient));
-        const auto begun =
-            my.database.transact([&](Tx& tx) -> Result<std::optional<StoredPayout>, CashierError> {
-                return my.begin_refund(tx, key, seen, **prepared, amount);
-            });
+        const auto begun = my.begin_refund(key, seen, **prepared, amount);
         // Somebody was faster: with this balance, or with these proofs.
         if (!begun && begun.error().code == Code::TokenPending) continue;
         if (!begun) return fail(begun.error());

@@ -70,12 +70,12 @@ KeyRecord to_record(const Row& row, Time now) {
     return record;
 }
 
-// True if `amount` more stays within the limit.
-bool within_limit(const KeyRecord& key, Msat amount) {
-    if (!key.limits.balance_limit) return true;
+// What is left of its limit, if it has one.
+std::optional<Msat> limit_left(const KeyRecord& key) {
+    if (!key.limits.balance_limit) return std::nullopt;
     const auto counted = add(key.limit_spent, key.limit_held);
-    const auto wanted = counted ? add(*counted, amount) : std::nullopt;
-    return wanted && *wanted <= *key.limits.balance_limit;
+    if (!counted) return Msat{};
+    return subtract(*key.limits.balance_limit, *counted).value_or(Msat{});
 }
 
 // A sum that leaves the range of money stops counting there: totals are for show, and limits are
@@ -167,46 +167,65 @@ std::vector<KeyRecord> Keyring::list(Reader& reader, int limit) const {
     return records;
 }
 
-Result<KeyId, KeyringError> Keyring::admit(Tx& tx, const KeyId& id, const HoldId& hold,
-                                           Msat amount) {
-    const auto key = find(tx, id);
+Result<Allowance, KeyringError> Keyring::allowance(Reader& reader, const KeyId& id) const {
+    const auto key = find(reader, id);
     if (!key) return fail(KeyringError::Unknown);
     if (key->state == KeyState::Revoked) return fail(KeyringError::Revoked);
     if (key->limits.valid_until && *key->limits.valid_until <= clock_.now()) {
         return fail(KeyringError::Expired);
     }
     if (key->parent) {
-        const auto parent = find(tx, *key->parent);
+        const auto parent = find(reader, *key->parent);
         VERIFY(parent.has_value());
         if (parent->state == KeyState::Revoked) return fail(KeyringError::Revoked);
     }
-    if (!key->limits.balance_limit) return key->billing();
+    return Allowance{.billing = key->billing(),
+                     .limit_left = limit_left(*key),
+                     .valid_until = key->limits.valid_until};
+}
 
-    const auto before = tx.query_one("SELECT key FROM key_admission WHERE hold = $1", hold);
-    if (before) return key->billing();
-    if (!within_limit(*key, amount)) return fail(KeyringError::LimitExceeded);
-    tx.execute("INSERT INTO key_admission (hold, key, amount) VALUES ($1, $2, $3)", hold, id,
-               amount);
+Result<void, KeyringError> Keyring::admit(Tx& tx, const KeyId& id, const HoldId& hold,
+                                          Msat amount) {
+    const auto key = find(tx, id);
+    if (!key) return fail(KeyringError::Unknown);
+    const auto left = limit_left(*key);
+    if (!left) return {};
+    if (amount > *left) return fail(KeyringError::LimitExceeded);
+    tx.execute(
+        "INSERT INTO key_admission (hold, key, amount) VALUES ($1, $2, $3) "
+        "ON CONFLICT (hold) DO UPDATE SET amount = key_admission.amount + excluded.amount",
+        hold, id, amount);
     tx.execute(
         "UPDATE api_key SET limit_held = limit_held + $2, limit_spent = $3, period_begin = $4 "
         "WHERE id = $1",
         id, amount, key->limit_spent, period_begin(key->limits.reset, clock_.now()));
-    return key->billing();
+    return {};
 }
 
-void Keyring::settle(Tx& tx, const KeyId& id, const HoldId& hold, Msat cost) {
+void Keyring::give_back(Tx& tx, const KeyId& id, const HoldId& hold, Msat amount) {
+    const auto admission =
+        tx.query_one("SELECT amount FROM key_admission WHERE hold = $1 AND key = $2", hold, id);
+    if (!admission) return;
+    const Msat admitted = admission->msat(0);
+    const Msat back = std::min(amount, admitted);
+    if (back == admitted) {
+        tx.execute("DELETE FROM key_admission WHERE hold = $1", hold);
+    } else {
+        tx.execute("UPDATE key_admission SET amount = amount - $2 WHERE hold = $1", hold, back);
+    }
+    tx.execute("UPDATE api_key SET limit_held = limit_held - $2 WHERE id = $1", id, back);
+}
+
+void Keyring::spend(Tx& tx, const KeyId& id, const HoldId& hold, Msat cost, std::int64_t requests) {
     const auto key = find(tx, id);
-    VERIFY(key.has_value());  // It was admitted, and keys are never deleted.
-    const auto admission = tx.query_one(
-        "DELETE FROM key_admission WHERE hold = $1 AND key = $2 RETURNING amount", hold, id);
-    const Msat counted = admission ? admission->msat(0) : Msat{};
+    VERIFY(key.has_value());  // It was let spend, and keys are never deleted.
+    if (key->limits.balance_limit) give_back(tx, id, hold, cost);
     // What is spent counts in the period in which it was settled, not in the one it began in.
     tx.execute(
-        "UPDATE api_key SET limit_held = $2, limit_spent = $3, period_begin = $4, "
-        "total_spent = $5, total_requests = total_requests + $6 WHERE id = $1",
-        id, subtract(key->limit_held, counted).value_or(Msat{}), add_capped(key->limit_spent, cost),
-        period_begin(key->limits.reset, clock_.now()), add_capped(key->total_spent, cost),
-        cost > Msat{} ? 1 : 0);
+        "UPDATE api_key SET limit_spent = $2, period_begin = $3, total_spent = $4, "
+        "total_requests = total_requests + $5 WHERE id = $1",
+        id, add_capped(key->limit_spent, cost), period_begin(key->limits.reset, clock_.now()),
+        add_capped(key->total_spent, cost), requests);
 }
 
 void Keyring::release_admissions(Tx& tx) {

@@ -318,8 +318,9 @@ TEST_CASE("cashier: money that is faster than its invoice waits for it, and is c
     payment::PaymentMethods methods;
     methods.add(payment::make_lightning_method(eager, {}));
     Node& node = *world.node;
-    Cashier cashier{node.database, node.ledger, node.keyring, node.books, node.wallet, methods,
-                    node.seed,     node.clock,  node.random,  {},         node.metrics};
+    Cashier cashier{node.database, node.ledger, node.keyring, node.books,
+                    node.spending, node.wallet, methods,      node.seed,
+                    node.clock,    node.random, {},           node.metrics};
     const auto invoice = cashier.open_invoice(for_new_key(33_sat));
     REQUIRE(invoice.has_value());
     const auto status = cashier.invoice_status(invoice->invoice_id);

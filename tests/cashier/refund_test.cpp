@@ -65,25 +65,46 @@ TEST_CASE("cashier: a refund is refused where it is nobody's turn") {
     CHECK(world.cashier().refund(key).error().code == Code::NoBalance);
 }
 
-TEST_CASE("cashier: a charge on its way to the books does not stand in a refund's way") {
+TEST_CASE("cashier: what requests have spent is not refunded, in the books already or not") {
     World world;
     const KeyId key = world.key_of_token(9000_msat);
-    for (int i = 0; i < 5; ++i) {
-        const HoldId hold = world.begin_request(key, 1000_msat);
-        // As the till posts: nobody waits for it.
-        world.database->submit(
-            [&world, hold](store::Tx& tx) {
-                return world.node->ledger
-                    .post(tx, hold, revenue_account(kRevenueRequests), 1000_msat)
-                    .has_value();
-            },
-            [](const std::optional<store::StoreFailure>&) {});
-        const auto refund = world.cashier().refund(key);
-        REQUIRE(refund.has_value());
-        CHECK(refund->amount == 8_sat);
-        REQUIRE(world.cashier().deposit_token(refund->token, TopUp{key}).has_value());
-        REQUIRE(world.cashier().deposit_token(world.token(1000_msat), TopUp{key}).has_value());
-    }
+    auto& spending = world.node->spending;
+    const auto hold = world.node->random.id<HoldId>();
+    // 1300 msat were charged; the books know of none of it before the refund's pause.
+    spending.unposted = {
+        {.hold = hold, .sequence = 1, .key = key, .cost = 300_msat, .requests = 2},
+        {.hold = hold, .sequence = 2, .key = key, .cost = 1000_msat, .requests = 1}};
+    const auto post = [&](std::int64_t sequence, Msat cost) {
+        REQUIRE(world.database->transact([&](store::Tx& tx) -> Result<bool, CashierError> {
+            TRY_VOID(world.node->ledger.capture(
+                tx, {hold, sequence, revenue_account(kRevenueRequests), cost}));
+            return true;
+        }));
+    };
+    const auto all_the_same = [&] {
+        const auto info = world.cashier().info(key);
+        REQUIRE(info.has_value());
+        CHECK(info->balance == 7700_msat);
+        CHECK(info->record.total_spent <= 1300_msat);
+    };
+    all_the_same();
+    CHECK(world.cashier().info(key)->record.total_spent == 1300_msat);
+    CHECK(world.cashier().info(key)->record.total_requests == 3);
+    spending.on_pause = [&] {
+        REQUIRE(world.database->transact([&](store::Tx& tx) -> Result<bool, CashierError> {
+            TRY_VOID(world.node->ledger.hold(
+                tx, {hold, key_account(key), 1300_msat, world.clock.now() + Seconds{600}}));
+            return true;
+        }));
+        post(1, 300_msat);
+        post(2, 1000_msat);
+        spending.on_pause = {};
+    };
+    const auto refund = world.cashier().refund(key);
+    REQUIRE(refund.has_value());
+    CHECK(refund->amount == 7_sat);
+    // They are told of still, and counted once.
+    CHECK(world.balance(key) == 700_msat);
 }
 
 TEST_CASE("cashier: money that is at Lightning cannot be refunded as ecash, and nothing changes") {

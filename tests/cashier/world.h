@@ -19,6 +19,7 @@
 #include "nutgate/store/open.h"
 #include "support/fake_lightning.h"
 #include "support/fixed_clock.h"
+#include "support/held_spending.h"
 
 namespace nutgate::test {
 
@@ -75,8 +76,8 @@ public:
                                                        ? static_cast<LightningBackend&>(lightning)
                                                        : *mint_lightning,
                                                    lightning_options));
-        cashier = std::make_unique<Cashier>(database, ledger, keyring, books, wallet, methods, seed,
-                                            clock, random, options, metrics);
+        cashier = std::make_unique<Cashier>(database, ledger, keyring, books, spending, wallet,
+                                            methods, seed, clock, random, options, metrics);
     }
 
     // As main starts it.
@@ -106,6 +107,7 @@ public:
     Ledger ledger{clock};
     Keyring keyring{seed, clock};
     CashierBooks books{ledger, keyring, seed, clock, random, "fake"};
+    HeldSpending spending{database, ledger};
     cashu::Mint mint{database, lightning, books, seed, clock, random, mint_options(), metrics};
     FaultyMint client{cashu::make_local_mint(mint)};
     cashu::Wallet wallet{database,

@@ -35,6 +35,7 @@ class Crash(harness.NodeCase):
         spent = node.chat(key).json()["usage"]["cost"]["total_msats"]
         left = node.balance(key)
         self.assertEqual(left, 100_000 - spent)
+        node.until_posted()
         self.restart(node)
         self.assertEqual(node.balance(key), left)
         token = node.ask("/v1/balance/refund", "POST", key=key).json()["token"]

@@ -231,6 +231,15 @@ class Nutgate:
             return info.json() if info.json()["reserved"] == 0 else None
         return until(settled, "nothing is reserved")["balance"]
 
+    def until_posted(self) -> None:
+        """Until every charge is in the books: a kill costs the seller nothing from here on."""
+        token = (self.data_dir / "operator.token").read_text().strip()
+
+        def nothing_waits():
+            page = request(self.operator_url() + "/metrics", key=token).body.decode()
+            return "\nnutgate_proxy_unposted_charges 0\n" in page
+        until(nothing_waits, "every charge is posted")
+
     def chat(self, key: str, text: str = "hello", **more) -> Answer:
         body = {"model": "demo", "messages": [{"role": "user", "content": text}], **more}
         return self.ask("/v1/chat/completions", body=body, key=key)

@@ -54,14 +54,23 @@ struct World {
     }
     std::optional<KeyringError> admit(const KeyId& id, int hold, Msat amount) {
         const auto admitted = database->transact([&](store::Tx& tx) -> Result<KeyId, Error> {
-            TRY(const auto billing, keyring.admit(tx, id, hold_of(hold), amount));
-            return billing;
+            TRY(const auto allowance, keyring.allowance(tx, id));
+            TRY_VOID(keyring.admit(tx, id, hold_of(hold), amount));
+            return allowance.billing;
         });
         return admitted ? std::nullopt : admitted.error().keyring;
     }
+    void give_back(const KeyId& id, int hold, Msat amount) {
+        REQUIRE(in_tx([&](store::Tx& tx) {
+            keyring.give_back(tx, id, hold_of(hold), amount);
+            return true;
+        }));
+    }
+    // A request that had a hold to itself.
     void settle(const KeyId& id, int hold, Msat cost) {
         REQUIRE(in_tx([&](store::Tx& tx) {
-            keyring.settle(tx, id, hold_of(hold), cost);
+            keyring.spend(tx, id, hold_of(hold), cost, 1);
+            keyring.give_back(tx, id, hold_of(hold), *Msat::from_raw(Msat::kMax));
             return true;
         }));
     }
@@ -139,7 +148,6 @@ TEST_CASE("keyring: what is held counts against a limit like what is spent") {
     const auto child = world.key({.balance_limit = 1000_msat, .reset = LimitReset::Daily}, parent);
     CHECK_FALSE(world.admit(child, 1, 600_msat).has_value());
     CHECK(world.admit(child, 2, 600_msat) == KeyringError::LimitExceeded);
-    CHECK_FALSE(world.admit(child, 1, 600_msat).has_value());  // The same hold: counted once.
     CHECK(world.record(child).limit_held == 600_msat);
 
     world.settle(child, 1, 250_msat);
@@ -148,7 +156,7 @@ TEST_CASE("keyring: what is held counts against a limit like what is spent") {
     CHECK_FALSE(world.admit(child, 2, 600_msat).has_value());
     CHECK(world.admit(child, 3, 151_msat) == KeyringError::LimitExceeded);
     CHECK_FALSE(world.admit(child, 3, 150_msat).has_value());
-    world.settle(child, 2, 0_msat);
+    world.give_back(child, 2, 600_msat);
     world.settle(child, 3, 150_msat);
 
     const auto record = world.record(child);
@@ -156,6 +164,43 @@ TEST_CASE("keyring: what is held counts against a limit like what is spent") {
     CHECK(record.total_spent == 400_msat);
     CHECK(record.total_requests == 2);
     CHECK(record.billing() == parent);
+}
+
+TEST_CASE("keyring: a hold grows, is spent and given back in parts, and counts for what it has") {
+    World world;
+    const auto id = world.key({.balance_limit = 1000_msat});
+    CHECK_FALSE(world.admit(id, 1, 600_msat).has_value());
+    CHECK_FALSE(world.admit(id, 1, 400_msat).has_value());
+    CHECK(world.admit(id, 1, 1_msat) == KeyringError::LimitExceeded);
+    REQUIRE(world.in_tx([&](store::Tx& tx) {
+        world.keyring.spend(tx, id, World::hold_of(1), 300_msat, 3);
+        return true;
+    }));
+    CHECK(world.record(id).limit_held == 700_msat);
+    CHECK(world.record(id).limit_spent == 300_msat);
+    CHECK(world.record(id).total_requests == 3);
+    CHECK(world.admit(id, 2, 1_msat) == KeyringError::LimitExceeded);
+    world.give_back(id, 1, 500_msat);
+    CHECK_FALSE(world.admit(id, 2, 500_msat).has_value());
+    // More than it has: all of it, and never another's.
+    world.give_back(id, 1, 900_msat);
+    CHECK(world.record(id).limit_held == 500_msat);
+}
+
+TEST_CASE("keyring: what may be spent is what a limit leaves beside all that is held") {
+    World world;
+    const auto parent = world.key();
+    const auto child =
+        world.key({.balance_limit = 1000_msat, .valid_until = kWednesday + hours{1}}, parent);
+    CHECK_FALSE(world.admit(child, 1, 600_msat).has_value());
+    const auto allowance =
+        world.in_tx([&](store::Tx& tx) { return world.keyring.allowance(tx, child).value(); });
+    CHECK(allowance->billing == parent);
+    CHECK(allowance->limit_left == 400_msat);
+    CHECK(allowance->valid_until == kWednesday + hours{1});
+    CHECK_FALSE(
+        world.in_tx([&](store::Tx& tx) { return world.keyring.allowance(tx, parent).value(); })
+            ->limit_left.has_value());
 }
 
 TEST_CASE("keyring: a period that is over counts for nothing") {

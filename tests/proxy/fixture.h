@@ -250,12 +250,16 @@ public:
     explicit FaultyDatabase(store::Database& inner) : inner_{inner} {}
     void submit(std::function<bool(store::Tx&)> body, Done done) override {
         if (failing) return done(store::StoreFailure{"made to fail"});
-        inner_.submit(std::move(body), std::move(done));
+        if (!lying) return inner_.submit(std::move(body), std::move(done));
+        inner_.submit(std::move(body), [done = std::move(done)](const auto&) {
+            done(store::StoreFailure{"said to have failed"});
+        });
     }
     Result<void, store::StoreFailure> copy_to(const std::string& path) override {
         return inner_.copy_to(path);
     }
     std::atomic<bool> failing = false;
+    std::atomic<bool> lying = false;  // Commits, and says that it did not.
 
 private:
     void run_transaction(const std::function<bool(store::Tx&)>&) override { VERIFY(false); }
@@ -281,7 +285,7 @@ public:
     }
     // Whatever a test did: the books add up, and nothing is held for a request that has ended.
     ~Node() {
-        gateway.reset();
+        close();
         const auto report = audit();
         CHECK(report.faults == std::vector<std::string>{});
         CHECK(report.holds_open == 0);
@@ -295,10 +299,15 @@ public:
     }
 
     void open() {
+        till = std::make_unique<proxy::Till>(
+            proxy::Till::Books{faulty, ledger, keyring, clock, random}, till_options, metrics);
         gateway = std::make_unique<proxy::Gateway>(
-            proxy::Gateway::Services{faulty, ledger, keyring, redeemer, *models, clock, random,
-                                     metrics},
-            options);
+            proxy::Gateway::Services{keyring, *till, redeemer, *models, clock, metrics}, options);
+    }
+    // As a node that stops: what is on its way arrives.
+    void close() {
+        gateway.reset();
+        till.reset();
     }
 
     AuditReport audit() {
@@ -360,7 +369,7 @@ public:
     }
     // Waits for the charges that are on their way, as a restart would.
     void settle() {
-        gateway.reset();
+        close();
         open();
     }
 
@@ -382,6 +391,8 @@ public:
     proxy::TokenRedeemer* redeemer = nullptr;
     std::optional<proxy::Models> models;
     proxy::Gateway::Options options;
+    proxy::Till::Options till_options;
+    std::unique_ptr<proxy::Till> till;
     std::unique_ptr<proxy::Gateway> gateway;
 };
 

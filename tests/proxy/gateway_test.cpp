@@ -400,7 +400,7 @@ TEST_CASE("gateway: a request that outlives its hold's deadline is renewed, and 
     node.upstream.script.before_head = [&] {
         for (int i = 0; i < 10; ++i) {
             node.clock.advance(Milliseconds{300'000});
-            node.gateway->tend();
+            node.till->tend();
             expire();
         }
     };
@@ -454,14 +454,13 @@ TEST_CASE("gateway: a charge that the database failed to take is offered again")
     CHECK(node.balance(key).posted == 10'000_msat);
 
     // Too old a charge that is not in the books stops the selling.
-    node.faulty.failing = false;
     node.clock.advance(Milliseconds{1'001});
     FakeExchange next{node.request(key, kAsk)};
     run_all({[&] { return node.gateway->chat_completions(next); }});
     check_error(next, 503, "overloaded");
     CHECK(next.headers.find("Retry-After").has_value());
 
-    node.gateway->tend();
+    node.faulty.failing = false;
     node.settle();
     CHECK(node.balance(key).posted == 9984_msat);
 }

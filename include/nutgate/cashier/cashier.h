@@ -25,6 +25,7 @@
 #include "nutgate/base/secret.h"
 #include "nutgate/cashier/books.h"
 #include "nutgate/cashier/error.h"
+#include "nutgate/cashier/spending.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/crypto/random.h"
 #include "nutgate/keyring/keyring.h"
@@ -98,8 +99,8 @@ struct Refund {
 
 struct KeyInfo {
     KeyRecord record;
-    Msat balance;   // Of the key that pays: posted less held.
-    Msat reserved;  // Held for requests under way.
+    Msat balance;   // Of the key that pays: what may be spent.
+    Msat reserved;  // Set aside for requests under way.
     std::vector<KeyRecord> children;
 };
 
@@ -134,8 +135,8 @@ public:
 
     // `methods` outlives it; "lightning" among them makes the invoices.
     Cashier(store::Database& database, Ledger& ledger, Keyring& keyring, CashierBooks& books,
-            cashu::Wallet& wallet, payment::PaymentMethods& methods, const Secret& seed,
-            const Clock& clock, crypto::Random& random, Options options,
+            Spending& spending, cashu::Wallet& wallet, payment::PaymentMethods& methods,
+            const Secret& seed, const Clock& clock, crypto::Random& random, Options options,
             metrics::Registry& metrics);
     ~Cashier();
     Cashier(const Cashier&) = delete;

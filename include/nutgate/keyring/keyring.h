@@ -65,6 +65,13 @@ struct KeyRecord {
     const KeyId& billing() const { return parent ? *parent : id; }
 };
 
+// What a key may spend from now on.
+struct Allowance {
+    KeyId billing;                      // Whose balance pays.
+    std::optional<Msat> limit_left;     // Of its limit, beside what is admitted. Empty: no limit.
+    std::optional<Time> valid_until{};  // From then on it may spend nothing.
+};
+
 // Stable: append only.
 enum class KeyringError {
     Unknown,  // No such key. Its text may have been genuine: a key whose invoice was never paid.
@@ -103,17 +110,18 @@ public:
     // All of them, newest first: for the operator.
     std::vector<KeyRecord> list(store::Reader&, int limit) const;
 
-    // May `key` spend up to `amount` now? Answers whose balance pays. For the transaction that
-    // holds that amount in the ledger, under the same `hold`: of a key with a limit it is counted
-    // until settle(), so that many requests at once stay within the limit. The same hold again: the
-    // same answer, counted once.
-    Result<KeyId, KeyringError> admit(store::Tx&, const KeyId& key, const HoldId& hold,
-                                      Msat amount);
-    // Ends what admit() counted and adds `cost` to what the key has spent. For the transaction that
-    // posts or releases that hold in the ledger: a cost only where that was Applied::Now. A release
-    // has cost zero, counts as no request, and may be told again, also of a hold that the ledger
-    // had expired or forgotten.
-    void settle(store::Tx&, const KeyId& key, const HoldId& hold, Msat cost);
+    // May it spend, and how much? Unknown, Revoked (its parent, too) or Expired.
+    Result<Allowance, KeyringError> allowance(store::Reader&, const KeyId& key) const;
+    // Counts `amount` more against the key's limit, for the transaction that holds as much in the
+    // ledger under the same `hold`: many requests at once stay within the limit. LimitExceeded if
+    // it does not fit. Of a key without a limit nothing is counted.
+    Result<void, KeyringError> admit(store::Tx&, const KeyId& key, const HoldId& hold, Msat amount);
+    // Takes so much of it back, at most all: what the ledger frees of that hold.
+    void give_back(store::Tx&, const KeyId& key, const HoldId& hold, Msat amount);
+    // For the transaction that charges `cost` for so many requests in the ledger, out of that hold
+    // (and only where that was Applied::Now): what was admitted becomes what is spent, in the
+    // period in which it is told.
+    void spend(store::Tx&, const KeyId& key, const HoldId& hold, Msat cost, std::int64_t requests);
     // At start, beside Ledger::release_holds_of_requests: requests of a process that is gone.
     void release_admissions(store::Tx&);
 

@@ -17,14 +17,12 @@
 #include "nutgate/base/id.h"
 #include "nutgate/base/metrics.h"
 #include "nutgate/base/result.h"
-#include "nutgate/crypto/random.h"
 #include "nutgate/http/error_envelope.h"
 #include "nutgate/http/server.h"
 #include "nutgate/http/task.h"
 #include "nutgate/keyring/keyring.h"
-#include "nutgate/ledger/ledger.h"
 #include "nutgate/proxy/models.h"
-#include "nutgate/store/store.h"
+#include "nutgate/proxy/till.h"
 
 namespace nutgate::proxy {
 
@@ -40,9 +38,6 @@ public:
 class Gateway {
 public:
     struct Options {
-        Milliseconds hold_time{600'000};      // Renewed while the request lives.
-        std::size_t unposted_max = 4096;      // Charges on their way to the books: beyond it 503.
-        Milliseconds unposted_age_max{1000};  // Of the oldest of them: beyond it 503.
         std::size_t answer_bytes_max = 64 * 1024 * 1024;  // Of a buffered answer.
         // What a 402 tells an agent that wants to pay, as JSON: "methods" in `detail`.
         std::string methods_json = "[]";
@@ -52,18 +47,15 @@ public:
         std::function<std::string(Msat)> payment_request;
     };
     struct Services {
-        store::Database& database;
-        Ledger& ledger;
-        Keyring& keyring;
+        const Keyring& keyring;
+        Till& till;
         TokenRedeemer* redeemer;  // Null: tokens are refused, with the way to deposit them.
         const Models& models;
         const Clock& clock;
-        crypto::Random& random;
         metrics::Registry& metrics;
     };
 
     Gateway(Services services, Options options);
-    // Waits until every charge that is on its way has been answered by the database.
     ~Gateway();
     Gateway(const Gateway&) = delete;
     Gateway& operator=(const Gateway&) = delete;
@@ -72,10 +64,6 @@ public:
     http::Task<void> chat_completions(http::Exchange& exchange);
 
     const Models& models() const;
-
-    // To be called every second: renews the holds of requests that live, offers charges that the
-    // database refused to take once more.
-    void tend();
 
 private:
     struct Impl;

@@ -1,0 +1,130 @@
+// Money for requests, at the speed of memory.
+//
+// For each key in use the till holds a slice of its balance in the ledger. Requests draw from it
+// and settle in memory; what they cost is posted by a thread of the till's own, many charges in one
+// commit, within milliseconds and without delaying an answer. A slice is taken before it is needed
+// and given back when it is not used.
+//
+// What it promises:
+//   - The sum of all draws of a key is never more than its slice, and a slice is a hold: nobody
+//     spends more than was held, whatever the concurrency.
+//   - A charge is posted once: it has its slice's id and a sequence number.
+//   - A crash costs the charges that were not posted yet, and it is the seller who bears them. No
+//     buyer loses anything: what is not charged stays on the balance.
+//   - While charges can't be posted, or the oldest of them waits for too long, nothing more is
+//   drawn.
+//
+// Thread-safe. draw() is for coroutines; pause() blocks, and is for the control plane.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+#include "nutgate/base/amount.h"
+#include "nutgate/base/clock.h"
+#include "nutgate/base/id.h"
+#include "nutgate/base/metrics.h"
+#include "nutgate/base/result.h"
+#include "nutgate/cashier/spending.h"
+#include "nutgate/crypto/random.h"
+#include "nutgate/http/task.h"
+#include "nutgate/keyring/keyring.h"
+#include "nutgate/ledger/ledger.h"
+#include "nutgate/store/store.h"
+
+namespace nutgate::proxy {
+
+class Till;
+struct Slice;
+
+// What was set aside for a request. Dropped before it was settled it gives all of it back.
+class Draw {
+public:
+    Draw(Draw&& other) noexcept
+        : till_{std::exchange(other.till_, nullptr)},
+          slice_{other.slice_},
+          amount_{other.amount_} {}
+    Draw& operator=(Draw&&) = delete;
+    ~Draw() { (void)settle(Msat{}); }
+
+    Msat amount() const { return amount_; }
+
+    // Charges that much, at most amount(), and gives the rest back. Once. Returns what the key may
+    // spend from then on.
+    Msat settle(Msat cost);
+
+private:
+    friend class Till;
+    Draw(Till& till, Slice& slice, Msat amount) : till_{&till}, slice_{&slice}, amount_{amount} {}
+
+    Till* till_;
+    Slice* slice_;  // Stays where it is as long as anything is drawn from it.
+    Msat amount_;
+};
+
+struct DrawRefusal {
+    enum class Why {
+        KeyUnknown,
+        KeyRevoked,
+        KeyExpired,
+        LimitExceeded,
+        BalanceShort,
+        Overloaded,  // Too much is waiting for the database.
+        StoreUnavailable,
+        Broken,  // A bug: the books refused what they never should.
+    };
+    Why why;
+    Msat available = {};  // Of LimitExceeded and BalanceShort.
+};
+
+class Till final : public Spending {
+public:
+    struct Options {
+        Milliseconds hold_time{600'000};       // Of a slice: renewed as long as it is in use.
+        Milliseconds idle_time{2'000};         // Unused for that long, it is given back.
+        Milliseconds post_delay{2};            // How long a charge waits for others to join it.
+        Milliseconds retry_delay{100};         // After the database failed to take a batch.
+        Milliseconds pause_timeout{5'000};     // How long pause() waits for the database.
+        Milliseconds unposted_age_max{1'000};  // Of the oldest charge: beyond it nothing is drawn.
+        std::size_t unposted_max = 65'536;     // Charges: beyond it nothing is drawn.
+        std::size_t slices_max = 100'000;      // Keys in use at once: beyond it nothing is drawn.
+        std::size_t requests_ahead = 64;  // A slice is taken for so many like the one that asks.
+    };
+    struct Books {
+        store::Database& database;
+        Ledger& ledger;
+        Keyring& keyring;
+        const Clock& clock;
+        crypto::Random& random;
+    };
+
+    Till(Books books, Options options, metrics::Registry& metrics);
+    // Posts what is left and gives every slice back. No draw is alive by then.
+    ~Till() override;
+
+    http::Task<Result<Draw, DrawRefusal>> draw(KeyId key, Msat amount);
+
+    // Every second or so: renews slices in use and gives back those that are not.
+    void tend();
+
+    View view(const KeyId& payer) const override;
+    Result<Pause, store::StoreFailure> pause(const KeyId& payer) override;
+    void credited(const KeyId& payer) override;
+
+private:
+    friend class Draw;
+    struct Impl;
+    Msat close(Slice& slice, Msat amount, Msat cost);
+    void resume(const KeyId& payer) override;
+
+    std::unique_ptr<Impl> impl_;
+};
+
+inline Msat Draw::settle(Msat cost) {
+    if (till_ == nullptr) return Msat{};
+    VERIFY(cost <= amount_);
+    return std::exchange(till_, nullptr)->close(*slice_, amount_, cost);
+}
+
+}  // namespace nutgate::proxy

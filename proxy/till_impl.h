@@ -1,0 +1,122 @@
+// The till's memory. till.cpp draws and settles, till_growth.cpp takes slices, till_posting.cpp
+// brings charges to the books and slices back.
+//
+// One mutex guards all of it, for moments: no call of the database and no call back happens under
+// it. Bodies of transactions see only what was copied for them, or what nobody else touches until
+// they have ended (Slice::grown, Impl::posted).
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "slice.h"
+
+namespace nutgate::proxy {
+
+// A key's id is random or a MAC: its bytes are as good as a hash.
+struct KeyIdHash {
+    std::size_t operator()(const KeyId& id) const {
+        std::size_t value = 0;
+        for (std::size_t i = 0; i < sizeof value; ++i) {
+            value = value << 8 | std::to_integer<std::size_t>(id.bytes()[i]);
+        }
+        return value;
+    }
+};
+
+struct Till::Impl {
+    using Lock = std::unique_lock<std::mutex>;
+    using Answer = Result<Draw, DrawRefusal>;
+
+    Impl(Till& till, Books books, Options options, metrics::Registry& metrics);
+
+    // till.cpp. All with the lock held.
+    bool overloaded() const;
+    // Empty: the books have to be asked.
+    std::optional<Answer> draw_now(const KeyId& key, Msat amount);
+    // The same without the lock; what it leaves is filled up again, behind its back.
+    std::optional<Answer> draw_and_grow(const KeyId& key, Msat amount);
+    Draw take(Slice& slice, Msat amount);
+    Msat spendable(const Slice& slice) const;
+    Msat idle_beside(const Slice& slice) const;
+    bool is_low(const Slice& slice, Msat amount) const;
+    void forget(Slice& slice);
+
+    // till_growth.cpp. With the lock held where it is not said otherwise.
+    struct Call {
+        std::function<void(Answer)> done;
+        Answer answer;
+    };
+    // Without the lock: asks the books for a draw.
+    void wait(const KeyId& key, Msat amount, std::function<void(Answer)> done);
+    Slice* find_or_make(const KeyId& key);
+    // Says what to take, ahead for requests like that one, and marks it as under way. The caller
+    // submits it without the lock.
+    void begin_growth(Slice& slice, Msat request, bool from_others);
+    void submit_growth(Slice& slice);
+    void growth_ended(Slice& slice, const std::optional<store::StoreFailure>& failure);
+    void learn(Slice& slice);
+    void take_from_others(Slice& slice);
+    void others_gave(Slice& slice, bool known);
+    // Answers who can be answered; who is left needs another growth.
+    void serve_waiting(Slice& slice, std::vector<Call>& calls);
+    static void refuse_all(Slice& slice, DrawRefusal::Why why, std::vector<Call>& calls);
+    Msat reach(const Slice& slice, Msat beside) const;
+    DrawRefusal short_of(const Slice& slice, Msat amount) const;
+    // The hold has expired or was released: the next is another one.
+    void drop_hold(Slice& slice);
+
+    // till_posting.cpp. With the lock held, which blocking ones release meanwhile.
+    void run_poster();
+    // Returns slices that need a hold before they can be posted.
+    std::vector<Slice*> collect_batch();
+    bool post_batch(Lock& lock);  // Blocking. False if it was given up.
+    void batch_ended(const std::optional<store::StoreFailure>& failure);
+    void report(const SliceCharge& charge, const Posted& result);
+    // Gives back what no request has drawn of these, and ends those that nothing is drawn of.
+    // Blocking. False if the database failed.
+    bool give_back(Lock& lock, const std::vector<Slice*>& from);
+    void given_back(Slice& slice, const GiveBack& part, const std::optional<Msat>& left);
+    void renew(Lock& lock);
+    bool run_and_wait(Lock& lock, std::function<void(store::Tx&)> body,
+                      std::function<void(bool committed)> apply);
+    void stop();
+
+    Till& till;
+    Books books;
+    SliceBooks slice_books;
+    const Options options;
+    metrics::Gauge& unposted_gauge;
+    metrics::Gauge& slices_gauge;
+    metrics::Counter& refused;
+    metrics::Counter& uncollected;
+
+    mutable std::mutex mutex;
+    std::condition_variable changed;
+    std::unordered_map<KeyId, Slice, KeyIdHash> slices;
+    std::unordered_map<KeyId, Payer, KeyIdHash> payers;
+    std::vector<Slice*> dirty;  // With a pending batch.
+    std::size_t unposted_charges = 0;
+    std::optional<Time> oldest_pending;
+    std::optional<Time> oldest_posting;
+    std::chrono::steady_clock::time_point dirty_since;
+    int flushers = 0;  // Who waits until all is posted: nothing else waits for company then.
+    bool stopping = false;
+    std::size_t growths = 0;  // Under way.
+
+    std::vector<Slice*> posting;  // The batch under way, or to be tried again.
+    std::vector<Posted> posted;   // Written by its body.
+    bool batch_under_way = false;
+
+    std::jthread poster;  // Last: it starts when all above is there.
+};
+
+}  // namespace nutgate::proxy

@@ -1,0 +1,340 @@
+// The till by itself, over real books: what it promises, one by one.
+#include "nutgate/proxy/till.h"
+
+#include <doctest/doctest.h>
+
+#include <deque>
+#include <future>
+
+#include "fixture.h"
+
+using namespace nutgate;
+using namespace nutgate::test;
+using namespace nutgate::literals;
+using proxy::Draw;
+using Why = proxy::DrawRefusal::Why;
+using Drawn = Result<Draw, proxy::DrawRefusal>;
+
+namespace {
+
+Drawn draw(Node& node, const KeyId& key, Msat amount) {
+    std::optional<Drawn> drawn;
+    run_all({[&]() -> http::Task<void> {
+        auto answer = co_await node.till->draw(key, amount);
+        drawn.emplace(std::move(answer));
+    }});
+    REQUIRE(drawn.has_value());
+    return *std::move(drawn);
+}
+
+// Draws and settles at once. Returns what may be spent afterwards.
+Msat spend(Node& node, const KeyId& key, Msat amount, Msat cost) {
+    auto drawn = draw(node, key, amount);
+    REQUIRE(drawn.has_value());
+    return drawn->settle(cost);
+}
+
+Msat unposted(const Node& node, const KeyId& key) {
+    Msat sum;
+    for (const auto& charge : node.till->view(key).unposted) sum = *add(sum, charge.cost);
+    return sum;
+}
+
+void credit(Node& node, const KeyId& key, Msat amount) {
+    REQUIRE(node.database->transact([&](store::Tx& tx) -> Result<bool, Node::LedgerOrStore> {
+        TRY_VOID(node.ledger.transfer(tx, {.id = TransferId{node.random.bytes<32>()},
+                                           .debit = {AccountKind::Ecash, "test:sat"},
+                                           .credit = key_account(key),
+                                           .amount = amount}));
+        return true;
+    }));
+}
+
+}  // namespace
+
+TEST_CASE("till: many draws cost one hold, and what is told is what is left") {
+    Node node;
+    const KeyId key = node.make_key(100'000_msat);
+    for (int i = 1; i <= 50; ++i) {
+        const Msat left = spend(node, key, 1000_msat, 100_msat);
+        CHECK(left == *Msat::from_raw(100'000 - 100 * i));
+    }
+    CHECK(node.audit().holds_open == 1);
+    node.settle();
+    CHECK(node.balance(key).posted == 95'000_msat);
+    CHECK(node.balance(key).held == 0_msat);
+    CHECK(node.record(key).total_spent == 5000_msat);
+    CHECK(node.record(key).total_requests == 50);
+}
+
+TEST_CASE("till: many charges are one transfer") {
+    Node node;
+    node.till_options.post_delay = Milliseconds{60'000};
+    node.settle();
+    const KeyId key = node.make_key(100'000_msat);
+    const auto before = node.audit().transfers;
+    for (int i = 0; i < 50; ++i) (void)spend(node, key, 1000_msat, 100_msat);
+    CHECK(unposted(node, key) == 5000_msat);
+    node.settle();
+    CHECK(node.audit().transfers == before + 1);
+    CHECK(node.balance(key).posted == 95'000_msat);
+}
+
+TEST_CASE("till: a draw that is dropped gives all of it back, and counts as no request") {
+    Node node;
+    const KeyId key = node.make_key(1000_msat);
+    { const auto drawn = draw(node, key, 1000_msat); }
+    CHECK(spend(node, key, 1000_msat, 1000_msat) == 0_msat);
+    node.settle();
+    CHECK(node.record(key).total_requests == 1);
+}
+
+TEST_CASE("till: what is drawn is drawn from nobody else, and a refusal says what is left") {
+    Node node;
+    const KeyId key = node.make_key(1000_msat);
+    auto first = draw(node, key, 700_msat);
+    REQUIRE(first.has_value());
+    const auto second = draw(node, key, 301_msat);
+    REQUIRE_FALSE(second.has_value());
+    CHECK(second.error().why == Why::BalanceShort);
+    CHECK(second.error().available == 300_msat);
+    CHECK(node.till->view(key).open == 700_msat);
+    CHECK(first->settle(200_msat) == 800_msat);
+    CHECK(draw(node, key, 800_msat).has_value());
+}
+
+TEST_CASE("till: a key that there is not, or that is over, draws nothing") {
+    Node node;
+    CHECK(draw(node, Keyring::random_id(node.random), 1_msat).error().why == Why::KeyUnknown);
+    const KeyId key = node.make_key(1000_msat, {.valid_until = node.clock.now() + Seconds{60}});
+    CHECK(spend(node, key, 1_msat, 1_msat) == 999_msat);
+    CHECK(node.till->pause(key).has_value());  // A charge is not to wait for so long.
+    CHECK(spend(node, key, 1_msat, 0_msat) == 999_msat);
+    // Its slice is there, and covers it.
+    node.clock.advance(Seconds{60});
+    CHECK(draw(node, key, 1_msat).error().why == Why::KeyExpired);
+}
+
+TEST_CASE("till: of 64 draws at once of a balance for one, one is given") {
+    Node node;
+    const KeyId key = node.make_key(1000_msat);
+    std::deque<Drawn> drawn;
+    std::mutex mutex;
+    std::vector<std::function<http::Task<void>()>> tasks;
+    for (int i = 0; i < 64; ++i) {
+        tasks.emplace_back([&]() -> http::Task<void> {
+            auto answer = co_await node.till->draw(key, 1000_msat);
+            const std::lock_guard lock{mutex};
+            drawn.push_back(std::move(answer));
+        });
+    }
+    run_all(std::move(tasks), 4);
+    CHECK(std::ranges::count_if(drawn, [](const Drawn& one) { return one.has_value(); }) == 1);
+}
+
+TEST_CASE("till: a child's limit holds for all of its draws together, in whatever pieces") {
+    Node node;
+    const KeyId parent = node.make_key(100'000_msat);
+    const KeyId child = node.make_key(0_msat, {.balance_limit = 1000_msat}, parent);
+    CHECK(spend(node, child, 400_msat, 100_msat) == 900_msat);
+    auto open = draw(node, child, 600_msat);
+    REQUIRE(open.has_value());
+    const auto beyond = draw(node, child, 301_msat);
+    REQUIRE_FALSE(beyond.has_value());
+    CHECK(beyond.error().why == Why::LimitExceeded);
+    CHECK(beyond.error().available == 300_msat);
+    CHECK(open->settle(600_msat) == 300_msat);
+    CHECK(spend(node, child, 300_msat, 300_msat) == 0_msat);
+    CHECK(draw(node, child, 1_msat).error().why == Why::LimitExceeded);
+    node.settle();
+    CHECK(node.record(child).limit_spent == 1000_msat);
+    CHECK(node.record(child).limit_held == 0_msat);
+    CHECK(node.balance(parent).posted == 99'000_msat);
+}
+
+TEST_CASE("till: what lies idle in one key's slice is there for the others of its balance") {
+    Node node;
+    const KeyId parent = node.make_key(1000_msat);
+    const KeyId a = node.make_key(0_msat, {}, parent);
+    const KeyId b = node.make_key(0_msat, {.balance_limit = 900_msat}, parent);
+    CHECK(spend(node, a, 100_msat, 10_msat) == 990_msat);  // Its slice has all there is by now.
+    CHECK(spend(node, b, 900_msat, 100_msat) == 800_msat);
+    CHECK(spend(node, parent, 890_msat, 1_msat) == 889_msat);
+    const auto beyond = draw(node, a, 890_msat);
+    REQUIRE_FALSE(beyond.has_value());
+    CHECK(beyond.error().why == Why::BalanceShort);
+    CHECK(beyond.error().available == 889_msat);
+    CHECK(spend(node, a, 889_msat, 889_msat) == 0_msat);
+    node.settle();
+    CHECK(node.balance(parent).posted == 0_msat);
+}
+
+TEST_CASE("till: money that comes in can be spent, and is told of, with the next draw") {
+    Node node;
+    const KeyId key = node.make_key(1000_msat);
+    CHECK(spend(node, key, 1000_msat, 400_msat) == 600_msat);
+    CHECK(draw(node, key, 601_msat).error().why == Why::BalanceShort);
+    credit(node, key, 5000_msat);
+    CHECK(draw(node, key, 5600_msat).has_value());
+    credit(node, key, 1000_msat);
+    node.till->credited(key);
+    CHECK(spend(node, key, 1_msat, 1_msat) == 6599_msat);
+}
+
+TEST_CASE("till: while it is paused nothing is drawn, all is posted and what is idle is back") {
+    Node node;
+    node.till_options.post_delay = Milliseconds{60'000};
+    node.settle();
+    const KeyId key = node.make_key(1000_msat);
+    (void)spend(node, key, 100_msat, 30_msat);
+    auto open = draw(node, key, 200_msat);
+    REQUIRE(open.has_value());
+    {
+        const auto pause = node.till->pause(key);
+        REQUIRE(pause.has_value());
+        CHECK(pause->open() == 200_msat);
+        CHECK(node.balance(key).posted == 970_msat);
+        CHECK(node.balance(key).held == 200_msat);
+    }
+    CHECK(open->settle(50_msat) == 920_msat);
+    const auto pause = node.till->pause(key);
+    CHECK(pause->open() == 0_msat);
+    CHECK(node.balance(key).posted == 920_msat);
+    CHECK(node.balance(key).held == 0_msat);
+}
+
+TEST_CASE("till: who draws while it is paused gets what is left when that is over") {
+    Node node;
+    const KeyId key = node.make_key(1000_msat);
+    (void)spend(node, key, 100_msat, 0_msat);
+    auto pause = std::make_optional(node.till->pause(key));
+    REQUIRE(pause->has_value());
+    std::vector<Drawn> drawn;
+    run_all(
+        {[&]() -> http::Task<void> {
+             auto answer = co_await node.till->draw(key, 600_msat);
+             drawn.push_back(std::move(answer));
+         },
+         [&]() -> http::Task<void> {
+             // A refund takes most of it meanwhile.
+             REQUIRE(
+                 node.database->transact([&](store::Tx& tx) -> Result<bool, Node::LedgerOrStore> {
+                     TRY_VOID(node.ledger.transfer(tx, {.id = TransferId{node.random.bytes<32>()},
+                                                        .debit = key_account(key),
+                                                        .credit = {AccountKind::Ecash, "test:sat"},
+                                                        .amount = 500_msat}));
+                     return true;
+                 }));
+             CHECK(drawn.empty());
+             pause.reset();
+             co_return;
+         }});
+    REQUIRE(drawn.size() == 1);
+    REQUIRE_FALSE(drawn[0].has_value());
+    CHECK(drawn[0].error().why == Why::BalanceShort);
+    CHECK(drawn[0].error().available == 500_msat);
+}
+
+TEST_CASE("till: a slice that nobody uses goes back to its balance") {
+    Node node;
+    const KeyId key = node.make_key(1000_msat);
+    (void)spend(node, key, 100_msat, 30_msat);
+    CHECK(node.till->pause(key).has_value());  // Posted.
+    auto open = draw(node, key, 100_msat);
+    node.clock.advance(Seconds{5});
+    node.till->tend();
+    CHECK(node.balance(key).held > 0_msat);
+    CHECK(open->settle(0_msat) == 970_msat);
+    node.till->tend();
+    CHECK(node.balance(key).held > 0_msat);  // Used a moment ago.
+    node.clock.advance(Seconds{5});
+    node.till->tend();
+    CHECK(node.balance(key).held == 0_msat);
+    CHECK(node.audit().holds_open == 0);
+    CHECK(spend(node, key, 970_msat, 0_msat) == 970_msat);
+}
+
+TEST_CASE("till: no charge is lost or made by a database that fails for a while") {
+    Node node;
+    node.till_options.retry_delay = Milliseconds{1};
+    node.till_options.pause_timeout = Milliseconds{500};
+    node.settle();
+    const KeyId key = node.make_key(10'000_msat);
+    (void)spend(node, key, 100_msat, 30_msat);
+    node.faulty.failing = true;
+    for (int i = 0; i < 10; ++i) (void)spend(node, key, 100_msat, 30_msat);
+    const KeyId other = node.make_key(500_msat);
+    CHECK(draw(node, other, 100_msat).error().why == Why::StoreUnavailable);
+    CHECK_FALSE(node.till->pause(key).has_value());
+    node.clock.advance(Seconds{5});
+    node.till->tend();
+    node.faulty.failing = false;
+    CHECK(node.till->pause(key).has_value());
+    CHECK(node.balance(key).posted == 9670_msat);
+    CHECK(node.balance(key).held == 0_msat);
+    CHECK(spend(node, other, 500_msat, 500_msat) == 0_msat);
+}
+
+TEST_CASE("till: a commit that seems to fail takes and charges no more than one that does not") {
+    Node node;
+    node.till_options.retry_delay = Milliseconds{1};
+    node.till_options.pause_timeout = Milliseconds{500};
+    node.settle();
+    const KeyId parent = node.make_key(1000_msat);
+    const KeyId key = node.make_key(0_msat, {.balance_limit = 800_msat}, parent);
+    node.faulty.lying = true;  // Committed, and told to have failed.
+    CHECK(draw(node, key, 100_msat).error().why == Why::StoreUnavailable);
+    CHECK(draw(node, key, 100_msat).error().why == Why::StoreUnavailable);
+    node.faulty.lying = false;
+    CHECK(spend(node, key, 100_msat, 100_msat) == 700_msat);
+    node.faulty.lying = true;
+    (void)spend(node, key, 100_msat, 100_msat);
+    CHECK_FALSE(node.till->pause(parent).has_value());
+    node.faulty.lying = false;
+    CHECK(node.till->pause(parent).has_value());
+    CHECK(node.balance(parent).posted == 800_msat);
+    CHECK(node.balance(parent).held == 0_msat);
+    CHECK(node.record(key).limit_spent == 200_msat);
+    CHECK(node.record(key).limit_held == 0_msat);
+    CHECK(spend(node, key, 600_msat, 600_msat) == 0_msat);
+}
+
+TEST_CASE("till: keys and children that draw, settle, are topped up and paused at once add up") {
+    Node node;
+    const KeyId parent = node.make_key(200'000_msat);
+    std::vector<KeyId> keys{parent};
+    for (int i = 0; i < 3; ++i) {
+        keys.push_back(node.make_key(0_msat, {.balance_limit = 40'000_msat}, parent));
+    }
+    // Whose money a key spends is known from its first draw on; before it, no pause stops it.
+    for (const KeyId& key : keys) (void)spend(node, key, 100_msat, 0_msat);
+    std::atomic<std::int64_t> charged = 0;
+    std::vector<std::function<http::Task<void>()>> tasks;
+    for (int i = 0; i < 16; ++i) {
+        tasks.emplace_back([&, i]() -> http::Task<void> {
+            for (int n = 0; n < 200; ++n) {
+                const KeyId key = keys[static_cast<std::size_t>(i + n) % keys.size()];
+                auto drawn = co_await node.till->draw(key, *Msat::from_raw(100 + 37 * i));
+                if (!drawn) continue;
+                const Msat cost = *Msat::from_raw((n * 13 + i) % 90);
+                (void)drawn->settle(cost);
+                charged += cost.raw();
+            }
+        });
+    }
+    {
+        std::atomic<bool> done = false;
+        const std::jthread pauser{[&] {
+            while (!done) {
+                const auto pause = node.till->pause(parent);
+                if (pause && pause->open() == 0_msat) CHECK(node.balance(parent).held == 0_msat);
+                node.till->tend();
+            }
+        }};
+        run_all(std::move(tasks), 3);
+        done = true;
+    }
+    node.settle();
+    CHECK(node.balance(parent).posted == *Msat::from_raw(200'000 - charged));
+    CHECK(charged > 0);
+}
