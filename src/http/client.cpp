@@ -27,6 +27,8 @@ constexpr std::size_t kHostsMax = 256;
 // ambiguous for nothing.
 constexpr Seconds kIdleMax{20};
 
+constexpr std::size_t kHeadBytesMax = 256 * 1024;
+
 // One keep-alive connection; the library serialises what is sent over it.
 struct Line {
     std::unique_ptr<httplib::ClientImpl> client;
@@ -172,9 +174,13 @@ Result<Response, ClientError> PooledClient::exchange(Line& line, const ClientReq
         if (!is_too_large) body.append(data, size);
         return !is_too_large;
     };
-    watchdog_.watch(line.watched, deadline);
+    // Beside the body there are a head, chunks' heads and TLS's own bytes.
+    const std::uint64_t overhead = kHeadBytesMax + request.response_bytes_max / 4;
+    watchdog_.watch(line.watched, deadline, request.response_bytes_max + overhead);
     const auto result = line.client->send(made);
-    const bool was_cut = watchdog_.unwatch(line.watched);
+    const auto cut = watchdog_.unwatch(line.watched);
+    const bool was_cut = cut == ClientWatchdog::Cut::Late;
+    is_too_large = is_too_large || cut == ClientWatchdog::Cut::TooMuch;
     if (is_too_large) return fail(ClientError{Kind::TooLarge, "answer too large"});
     if (!result) {
         auto error = to_error(result.error());

@@ -180,6 +180,46 @@ TEST_CASE("upstream: an endless head is TooLarge") {
     CHECK(run_task(call(*client, post(""))).failure == UpstreamFailure::TooLarge);
 }
 
+TEST_CASE(
+    "upstream: chunk extensions, trailers, interim answers and headers without end are no answer") {
+    const auto ends = [](const std::string& begin, const std::string& for_ever) {
+        RawServer server{[&](RawSocket& socket, std::size_t) {
+            RawServer::read_request(socket);
+            socket.send(begin);
+            while (socket.send(for_ever)) {
+            }
+        }};
+        metrics::Registry metrics;
+        const auto client = make_upstream_client(options_for(server), metrics);
+        return run_task(call(*client, post(""))).failure;
+    };
+    const std::string ok = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const std::string much(65536, 'x');
+    CHECK(ends(ok + "3;", much) == UpstreamFailure::Broken);
+    CHECK(ends(ok + "3\r\nabc\r\n0\r\nT: ", much) == UpstreamFailure::Broken);
+    CHECK(ends(ok + "3\r\nabc\r\n0\r\n", "T: x\r\n") == UpstreamFailure::Broken);
+    CHECK(ends(ok + "0000000000000000000", "00000000") == UpstreamFailure::Broken);
+    CHECK(ends("", "HTTP/1.1 100 Continue\r\n\r\n") == UpstreamFailure::Broken);
+    CHECK(ends("HTTP/1.1 200 OK\r\n", "A: b\r\n") == UpstreamFailure::TooLarge);
+    CHECK(ends("HTTP/1.1 200 ", much) == UpstreamFailure::TooLarge);
+    std::string many = "HTTP/1.1 200 OK\r\n";
+    for (int i = 0; i < 201; ++i) many += "A: b\r\n";
+    CHECK(call_with(many + "Content-Length: 0\r\n\r\n").failure == UpstreamFailure::Broken);
+}
+
+TEST_CASE("upstream: a redirect is an answer, and what is packed stays packed") {
+    const RawServer elsewhere{[](RawSocket&, std::size_t) {}};
+    const auto redirect =
+        call_with("HTTP/1.1 308 Permanent Redirect\r\nLocation: " + elsewhere.url() +
+                  "/\r\nContent-Length: 0\r\n\r\n");
+    CHECK(redirect.status == 308);
+    CHECK_FALSE(redirect.failure);
+    CHECK(elsewhere.accepted() == 0);
+    const auto packed = call_with(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x01");
+    CHECK(packed.body == "\x1f\x8b\x08\x01");
+}
+
 TEST_CASE("upstream: time-outs of the head, which drips do not renew, and of gaps, which they do") {
     RawServer server{[](RawSocket& socket, std::size_t number) {
         RawServer::read_request(socket);

@@ -27,7 +27,8 @@ struct ClientError {
         Invalid,  // Not sent: the request itself is malformed.
         NotSent,  // Certainly no byte of it left us: no such host, connection refused, TLS failed.
         Ambiguous,  // It may have been received: time-out, reset, cut answer.
-        TooLarge,   // Received and answered with more than response_bytes_max.
+        TooLarge,   // Received and answered with more than response_bytes_max, or a head without
+                    // end.
     };
     Kind kind;
     std::string detail;  // For the log; without secrets.
