@@ -165,9 +165,11 @@ struct Gateway::Impl {
         return {};
     }
 
-    static http::Task<http::ApiError> refused(http::UpstreamAnswer& answer,
-                                              const Upstream& upstream) {
-        const std::string body = co_await read_beginning(answer, kErrorBytesMax);
+    http::Task<http::ApiError> refused(http::UpstreamAnswer& answer, const Upstream& upstream) {
+        // The words of an error are worth a moment, not the patience that an answer is worth.
+        const auto first = co_await http::first_of(read_beginning(answer, kErrorBytesMax),
+                                                   http::after(options.error_time_max));
+        const std::string body = first.index() == 0 ? std::get<0>(first) : std::string{};
         // Not its body: it may repeat the prompt.
         log::warn("upstream_refused",
                   {{"upstream", upstream.traits().name}, {"status", answer.status()}});

@@ -232,6 +232,41 @@ TEST_CASE("gateway: no answer, no charge: the upstream's failures") {
     }
 }
 
+TEST_CASE("gateway: no answer, no charge: an answer without end, packed, or an error that drips") {
+    Node node;
+    node.options.answer_bytes_max = 1000;
+    node.options.error_time_max = Milliseconds{20};
+    node.settle();
+    int status = 502;
+    const char* code = "upstream_broken";
+    SUBCASE("a body beyond its bound") {
+        node.upstream.script.steps.assign(20, std::string(100, ' '));
+    }
+    SUBCASE("a body that nobody here unpacks") {
+        node.upstream.script = json_script("\x1f\x8b\x08\x01");
+        node.upstream.script.headers.add("Content-Encoding", "gzip");
+        code = "upstream_error";
+    }
+    SUBCASE("the words of a refusal that never end") {
+        node.upstream.script = json_script(R"({"error":{"message":")", 400);
+        node.upstream.script.steps.emplace_back(Silence{});
+        status = 400;
+        code = "upstream_refused";
+    }
+    SUBCASE("the words of a failure that never begin") {
+        for (FakeUpstream* upstream : {&node.upstream, &node.second}) {
+            upstream->script.status = 500;
+            upstream->script.steps.emplace_back(Silence{});
+        }
+        code = "upstream_error";
+    }
+    const KeyId key = node.make_key(10'000_msat);
+    FakeExchange client{node.request(key, kAsk)};
+    node.serve(client);
+    check_error(client, status, code);
+    CHECK(node.balance(key).posted == 10'000_msat);
+}
+
 TEST_CASE("gateway: an upstream that can't be reached is replaced before the first byte") {
     Node node;
     node.upstream.script.failure = http::UpstreamFailure::Unreachable;

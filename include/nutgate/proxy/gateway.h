@@ -39,6 +39,8 @@ class Gateway {
 public:
     struct Options {
         std::size_t answer_bytes_max = 64 * 1024 * 1024;  // Of a buffered answer.
+        Milliseconds error_time_max{
+            5'000};  // For the words of an upstream's error, after its head.
         // What a 402 tells an agent that wants to pay, as JSON: "methods" in `detail`.
         std::string methods_json = "[]";
         // What this node calls itself in an answer's "provider".
