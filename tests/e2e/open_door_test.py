@@ -1,5 +1,5 @@
 """What may pass the node, byte by byte: to an upstream, to a client, and into what it writes about
-itself, where no secret may."""
+itself, where no secret may; and the flaws of other gateways, tried on this one."""
 import base64
 import json
 import pathlib
@@ -297,6 +297,109 @@ class Secrets(harness.NodeCase):
     @staticmethod
     def text_of(path: pathlib.Path) -> str:
         return path.read_text(errors="replace") if path.is_file() and path.stat().st_size < 1000 else ""
+
+
+class PublishedElsewhere(harness.NodeCase):
+    """Flaws that were published of other gateways, each tried here (metering-and-gateways 7.1)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.node = self.nutgate("--config", self.config("[lightning.simulated]\nsettle_ms = 0\n"))
+        self.key = self.node.buy_key(1)
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.node.balance(self.key), 1000, "nothing of it cost anything")
+        self.node.stop()
+        self.node.audit()
+
+    def chat(self, **fields) -> harness.Answer:
+        return self.node.ask("/v1/chat/completions", key=self.key, body={
+            "model": "demo", "messages": [{"role": "user", "content": "hi"}], **fields})
+
+    def test_cve_2026_42208_a_key_is_no_statement(self) -> None:
+        before = self.node.command("keys", "list", "--json").stdout
+        for text in ("' OR '1'='1", "sk-' OR 1=1 --", "\"; DROP TABLE api_key; --", "sk-%", "sk-" + "_" * 64,
+                     "sk-" + "0" * 63 + "'", "sk-" + "%" * 64):
+            for path, body in (("/v1/chat/completions", {}), ("/v1/balance/info", None),
+                               ("/v1/balance/refund", {})):
+                answer = self.node.ask(path, body=body, key=text)
+                self.assertEqual(answer.status, 401, f"{path} {text}: {answer}")
+            for path, field in (("/v1/balance/create", "initial_balance_token"),
+                                ("/v1/balance/topup", "cashu_token"), ("/lightning/recover", "bolt11"),
+                                ("/v1/balance/child-key/reset", "child_key")):
+                answer = self.node.ask(path, body={field: text}, key=self.key)
+                self.assertIn(answer.status, (400, 404), f"{path} {text}: {answer}")
+            status = self.node.ask("/lightning/invoice/" + urllib.parse.quote(text, safe="") + "/status")
+            self.assertEqual(status.status, 404)
+        self.assertEqual(self.node.command("keys", "list", "--json").stdout, before)
+
+    def test_cve_2026_49468_no_header_opens_a_door(self) -> None:
+        operator = urllib.parse.urlsplit(self.node.operator_url()).netloc
+        for headers in ({"host": operator}, {"x-forwarded-host": operator}, {"x-original-url": "/metrics"},
+                        {"x-rewrite-url": "/metrics"}, {"forwarded": f"host={operator};for=127.0.0.1"},
+                        {"x-forwarded-for": "127.0.0.1"}):
+            for path in ("/metrics", "/admin/wallet/send", "/admin"):
+                answer = harness.request(self.node.url + path, "GET", headers=headers)
+                self.assertIn(answer.status, (404, 421), f"{path} {headers}: {answer}")
+            self.assertEqual(harness.request(self.node.url + "/v1/balance/info", headers=headers).status, 401)
+
+    def test_cve_2024_6587_cve_2025_66405_cve_2026_55245_nothing_in_a_request_names_a_host(self) -> None:
+        elsewhere = Recorder(b"")
+        self.addCleanup(elsewhere.close)
+        url = f"http://127.0.0.1:{elsewhere.port}/v1"
+        for field in ("api_base", "base_url", "api_key", "custom_llm_provider", "upstream", "provider"):
+            self.assertEqual(self.chat(**{field: url}).status, 400, field)
+        self.assertEqual(self.chat(model=url).status, 400)
+        image = [{"type": "image_url", "image_url": {"url": url}}]
+        self.assertEqual(self.chat(messages=[{"role": "user", "content": image}]).status, 400)
+        for header in ("x-portkey-custom-host", "x-upstream", "helicone-target-url", "x-routstr-model-path"):
+            answer = self.node.ask("/v1/chat/completions", key="sk-" + "0" * 64, body={}, headers={header: url})
+            self.assertEqual(answer.status, 401)
+        self.assertEqual(elsewhere.seen, [])
+
+    def test_cve_2026_71479_no_number_makes_a_charge_negative(self) -> None:
+        numbers = (-1, -(2**31), 2**31, 2**32 + 1, 2**63 - 1, 2**63, 2**64, -(2**63), 2**64 + 1, 1e300, 0.5, "1")
+        for field in ("max_tokens", "max_completion_tokens", "n"):
+            for number in numbers:
+                answer = self.chat(**{field: number})
+                if field != "n" and isinstance(number, int) and 0 < number < 2**63:
+                    # Lowered to the model's own limit, which a key of one sat can't pay.
+                    self.assertIn(answer.status, (400, 402), f"{field} {number}: {answer}")
+                else:
+                    self.assertEqual(answer.status, 400, f"{field} {number}: {answer}")
+        for number in numbers:
+            answer = self.node.ask("/v1/balance/child-key", key=self.key,
+                                   body={"count": 1, "balance_limit": number, "validity_date": number})
+            if number not in (2**63 - 1, 2**31, 2**32 + 1):
+                self.assertEqual(answer.status, 400, f"{number}: {answer}")
+
+    def test_cve_2026_41432_nobody_is_believed_who_says_that_it_was_paid(self) -> None:
+        # With the clock of the simulated network stopped: nobody pays this one.
+        slow = self.nutgate("--config", self.config("[lightning.simulated]\nsettle_ms = 86400000\n"),
+                            name="slow")
+        made = slow.ask("/lightning/invoice", body={"amount_sats": 5}).json()
+        path = f"/lightning/invoice/{made['invoice_id']}/status"
+        self.assertEqual(slow.ask(path, "POST", {"status": "paid"}).status, 405)
+        for more in ({}, {"status": "paid", "paid": True}, {"preimage": "00" * 32}):
+            slow.ask("/lightning/recover", body={"bolt11": made["bolt11"], **more})
+            answer = slow.ask(path).json()
+            self.assertEqual((answer["status"], answer["api_key"]), ("pending", None))
+        for hook in ("/webhook", "/lightning/webhook", "/v1/stripe/webhook"):
+            self.assertEqual(slow.ask(hook, "POST", {"type": "invoice.paid"}).status, 404)
+        slow.stop()
+        slow.audit()
+
+    def test_cve_2025_3801_a_page_runs_no_script_but_its_own(self) -> None:
+        page = self.node.ask("/")
+        policy = page.headers["content-security-policy"]
+        self.assertIn("default-src 'none'", policy)
+        self.assertIn("frame-ancestors 'none'", policy)
+        self.assertNotIn("unsafe", policy)
+        self.assertNotRegex(page.body.decode(), r"(?i)<script(?![^>]*src=)|\son\w+=|javascript:|https?://")
+        self.assertNotRegex(self.node.ask("/page.js").body.decode(),
+                            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function")
+        drawn = self.node.ask("/qr.svg?text=" + urllib.parse.quote('"><script>alert(1)</script>'))
+        self.assertNotIn(b"script", drawn.body)
 
 
 if __name__ == "__main__":
