@@ -95,7 +95,9 @@ class Books:
         self.lock = threading.RLock()  # One for all accounts: nothing waits while it is held.
         self.generation = 0
         self.begin = time.monotonic()
-        self.kills: list[tuple[float, float]] = []  # When each generation ended, what it may cost.
+        # When each run of the node ended, and how long before that a charge may have gone with it;
+        # below zero: it was asked to end, and took its time.
+        self.ends: list[tuple[float, float]] = []
         self.accounts: list[Account] = []
         self.tokens: list[Token] = []
         self.paid_in = self.costs_reported = self.answers = self.cut_answers = 0
@@ -108,20 +110,20 @@ class Books:
             self.accounts.append(account)
             return account
 
-    def killed(self, at: float, allowed: float) -> None:
+    def ended(self, at: float, allowed: float) -> None:
         """To be called when the process is gone, and before a next one is there."""
         with self.lock:
             self.generation += 1
-            self.kills.append((at, allowed))
+            self.ends.append((at, allowed))
             for account in self.accounts:
-                account.killed(at, allowed)
+                account.run_ended(at, allowed)
 
     def is_doubtful(self, generation: int, when: float) -> bool:
         """Whether the charge of an answer may have gone with the process that gave it."""
         if generation == self.generation:
             return False
-        at, allowed = self.kills[generation]
-        return at - when <= allowed
+        at, allowed = self.ends[generation]
+        return allowed >= 0 and at - when <= allowed
 
     def token(self, text: str, msat: int, origin: "Account") -> Token:
         with self.lock:
@@ -216,7 +218,8 @@ class Account:
             self.note(f"answered, cost {cost}")
             if request.generation == self.books.generation:
                 self.recent.append((when, cost))
-            else:  # Its process was gone before this client had read it.
+            elif self.books.ends[request.generation][1] >= 0:
+                # Its process was gone before this client had read it.
                 self.doubtful.append(Doubt(0.0, 0.0, cost))
             if self.most() < 0:
                 raise Violation(f"{self.name}: more was sold than was paid for", self)
@@ -249,12 +252,13 @@ class Account:
             self.owed += least
             self.note(f"it costs at least {least} of {request.cost}")
 
-    def killed(self, at: float, allowed: float) -> None:
+    def run_ended(self, at: float, allowed: float) -> None:
         for when, cost in self.recent:
-            if at - when <= DOUBT_SECONDS:
+            if allowed >= 0 and at - when <= DOUBT_SECONDS:
                 self.doubtful.append(Doubt(at - when, allowed, cost))
         if self.recent or self.open:
-            self.note(f"--- killed; {len(self.recent)} answered, {self.open} open in this run")
+            how = "killed" if allowed >= 0 else "stopped"
+            self.note(f"--- {how}; {len(self.recent)} answered, {self.open} open in this run")
         self.recent.clear()
 
     # Money out, and balances.
@@ -312,7 +316,7 @@ class Account:
             if self.late or self.has_late_charges():
                 return  # What is unbilled and what comes late can't be told apart yet.
             self.explain(balance - self.high)
-            if balance > self.high - self.owed and not self.books.kills:
+            if balance > self.high - self.owed and not self.books.ends:
                 raise Violation(f"{self.name}: balance {balance}: answers that were left are free",
                                 self)
             self.owed = 0
@@ -336,9 +340,9 @@ class Account:
                     f"{doubt.age * 1000:.1f} ms before the kill, was never billed; allowed are "
                     f"{doubt.allowed * 1000:.1f} ms", self)
 
-    def late_resolved(self, credited: collections.Counter) -> None:
-        """At the end: what the history says was credited must be what we know and, perhaps, some of
-        the invoices that we never saw."""
+    def late_came(self, credited: collections.Counter) -> None:
+        """What the history says was credited must be what we know and, perhaps, some of the invoices
+        that we never saw."""
         with self.books.lock:
             unknown = credited - self.credits
             missing = self.credits - credited
@@ -350,9 +354,15 @@ class Account:
             came = sum(msat * times for msat, times in unknown.items())
             if came:
                 self.note(f"late credits of {came}")
+            self.credits += unknown
+            self.late_credits -= unknown
+            self.late -= came
             self.low += came
             self.high += came
             self.expected += came
             self.books.paid_in += came
-            self.late = 0
 
+    def late_given_up(self) -> None:
+        """The rest of them was not there just before this account's last look."""
+        with self.books.lock:
+            self.late = 0

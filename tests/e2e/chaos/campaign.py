@@ -11,7 +11,7 @@ import time
 
 import harness
 from chaos import client
-from chaos.books import Books, Violation
+from chaos.books import Account, Books, Violation
 from chaos.buyers import Buyer, HotClient, HotKeeper, HotKey
 from chaos.line import Moments, draw_moment
 
@@ -40,6 +40,7 @@ ALLOWED_SECONDS = 0.005
 WAITS = 3
 SANITIZED = 10.0  # So much longer the same takes with sanitizers.
 ANSWERS_BETWEEN_KILLS = 100
+LATE_INVOICES_SECONDS = 8.0  # The node's watcher looks after what was left every 5 s.
 
 
 def port_outside_of_the_ephemeral_range(rng: random.Random) -> int:
@@ -75,7 +76,7 @@ class Campaign:
         self.node.listen = f"127.0.0.1:{port_outside_of_the_ephemeral_range(random.Random())}"
         self.size = (buyers, hot_clients)
         self.clients: list[client.Client] = []
-        self.kills = self.kills_at_start = self.audits = self.missed = 0
+        self.kills = self.kills_at_start = self.stops = self.audits = 0
         self.allowed_most = 0.0
 
     def beside(self, script: str, *arguments) -> harness.Process:
@@ -121,18 +122,28 @@ class Campaign:
         at = self.moments.killed_at
         allowed = self.slowness * (ALLOWED_SECONDS + WAITS * self.slowest_write_before(at))
         self.allowed_most = max(self.allowed_most, allowed)
-        self.books.killed(at, allowed)
+        self.books.ended(at, allowed)
 
     def unfinished(self) -> set:
         lines = json.loads(self.node.command("wallet", "operations", "--json",
                                              "--limit", "1000").stdout)
         return {line["id"] for line in lines if line["state"] in ("submitted", "blocked")}
 
+    def stop_once(self) -> None:
+        """Asked to end, under full load, it ends well: no answer may go unbilled."""
+        self.world.up.clear()
+        code = self.node.stop()
+        if code != 0:
+            raise Violation(f"exit code {code} after SIGTERM")
+        self.books.ended(time.monotonic(), -1.0)
+        self.stops += 1
+        self.node.start()
+        self.world.up.set()
+
     def kill_once(self, number: int) -> None:
         kind, count, offset = draw_moment(self.rng)
         self.moments.arm(self.node.process.process.pid, kind, count, offset)
         if not self.moments.killed.wait(10):
-            self.missed += 1
             self.moments.kill_now()
             self.moments.killed.wait()
         self.world.up.clear()
@@ -190,7 +201,7 @@ class Campaign:
     def go_on(self) -> None:
         self.world.open_gate.set()
 
-    def compare(self, everything: bool = False) -> None:
+    def compare(self) -> None:
         """With all clients parked, each balance is what is right."""
         harness.until(lambda: not any(one.has_late_charges() for one in self.books.accounts),
                       "what clients hung up on is over")
@@ -198,7 +209,7 @@ class Campaign:
         line, asker.line = asker.line, self.world.line()  # Its own is another thread's.
         try:
             for account in list(self.books.accounts):
-                if account.key and (everything or account.dirty):
+                if account.key and account.dirty:
                     asker.observe(account)
         finally:
             asker.line.drop()
@@ -211,6 +222,8 @@ class Campaign:
         number = 0
         while self.kills < kills and time.monotonic() - begin < seconds:
             self.kill_once(number)
+            if self.rng.random() < 0.1:
+                self.stop_once()
             number += 1
             self.check()
             if number % 5 == 0:
@@ -239,11 +252,11 @@ class Campaign:
         asker.line = self.world.line()
         for token in [token for token in self.books.tokens if token.used_by is None]:
             asker.redeem(self.books.account("last"), token)
-        self.settle_late(asker)
         for account in list(self.books.accounts):
             if account.key:
                 asker.repeat(account)
-        self.compare(everything=True)
+        self.compare()
+        self.settle_late(asker)
         self.repeat_refunds(asker)
         code = self.node.stop()
         if code != 0:
@@ -251,18 +264,34 @@ class Campaign:
         self.conserved(self.audit("at the end"))
 
     def settle_late(self, asker: Buyer) -> None:
-        """Invoices that were cut off: paid by the simulated network by now, or never made."""
+        """Invoices whose answers were cut off: paid by the simulated network, or never made. Those
+        that were made have come after a round of the node's watcher."""
         late = [account for account in self.books.accounts if account.late]
-        if late:
-            self.world.failed.wait(1.5)  # Their settle time, and a round of the node's watcher.
+        deadline = time.monotonic() + LATE_INVOICES_SECONDS
+        while late and time.monotonic() < deadline:
+            self.world.failed.wait(0.5)
+            for account in late:
+                account.late_came(asker.credits(account))
+            late = [account for account in late if account.late]
         for account in self.books.accounts:
             if account.key:
-                account.late_resolved(asker.credits(account))
+                self.settle_account(asker, account)
+
+    @staticmethod
+    def settle_account(asker: Buyer, account: Account) -> None:
+        """Between two histories that are the same, nothing came."""
+        before = None
+        while before != (credited := asker.credits(account)):
+            account.late_came(credited)
+            balance, before = asker.balance(account), credited
+        account.late_given_up()
+        account.observed(balance)
 
     def repeat_refunds(self, asker: Buyer) -> None:
         for account in self.books.accounts:
             last = account.last_token
-            if last is None or account.credited_since_refund or account.low >= 1000:
+            if (last is None or account.credited_since_refund or account.late_credits
+                    or account.low >= 1000):
                 continue
             if asker.refund(account) is not None:
                 raise Violation(f"{account.name}: another token than before", account)
@@ -288,7 +317,7 @@ class Campaign:
     def summary(self) -> str:
         figures = self.figures()
         return (
-            f"{self.kills} kills ({self.kills_at_start} of them while it started), "
+            f"{self.kills} kills ({self.kills_at_start} of them while it started), {self.stops} stops, "
             f"{self.world.requests} requests, {self.books.answers} answered, "
             f"{self.books.cut_answers} cut off, {len(self.books.accounts)} keys, "
             f"{len(self.books.tokens)} tokens, {self.audits} audits; "

@@ -178,8 +178,10 @@ class Client(threading.Thread):
         account.completed(request, request.cost, when)
         if child:
             child.completed(request, when)
-        if not account.shared:
+        if not account.shared and not child:
             account.shown(usage["remaining_balance_msats"], bound, "remaining_balance_msats")
+            self.must(usage["remaining_balance_msats"] >= account.low or account.has_late_charges(),
+                      account, f"remaining_balance_msats is too little: {answer}")
         return 200
 
     def nobody(self, account: Account) -> int:
