@@ -235,7 +235,8 @@ TEST_CASE("refuse: a body beyond the bound, with a length or chunked, before it 
     check_refused(fixture, to_large + "5001\r\n\r\n", 413);
 }
 
-TEST_CASE("refuse: Content-Encoding on a request, so that nothing inflates (CVE-2026-22776)") {
+TEST_CASE(
+    "refuse: CVE-2026-22776, CVE-2026-28435: Content-Encoding on a request: nothing inflates") {
     check_refused(post("Content-Encoding: gzip\r\nContent-Length: 3", "abc"), 415);
     check_refused(post("Content-Encoding: identity\r\nContent-Length: 3", "abc"), 415);
 }
@@ -293,7 +294,9 @@ TEST_CASE("refuse: CVE-2026-34441: a body of GET is read, never taken for the ne
     CHECK(others.find("name=two") != std::string::npos);
 }
 
-TEST_CASE("refuse: CVE-2025-46728, CVE-2026-45352: chunks beyond the limit, sizes below zero") {
+TEST_CASE(
+    "refuse: CVE-2025-46728, CVE-2025-53629, CVE-2026-45352: chunks beyond the limit, sizes below "
+    "zero") {
     auto options = small_options();
     options.body_bytes_max = 100'000;
     ServerFixture fixture{options};
@@ -366,6 +369,18 @@ TEST_CASE(
         CHECK(answer.find("basic_string") == std::string::npos);
         CHECK(answer.find("internal_error") != std::string::npos);
     }
+}
+
+TEST_CASE("refuse: CVE-2026-29076: the names in a form of many parts are bytes like any other") {
+    ServerFixture fixture;
+    const std::string body = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename*=" +
+                             std::string(500'000, '%') + "\r\n\r\nx\r\n--b--\r\n";
+    const auto answer =
+        fixture.ask(post("Content-Type: multipart/form-data; boundary=b\r\nContent-Length: " +
+                             std::to_string(body.size()),
+                         body));
+    CHECK(has_status(answer, 200));
+    CHECK(body_of(answer) == body);
 }
 
 TEST_CASE("refuse: pipelined requests are answered, in their order, and none is dropped") {
