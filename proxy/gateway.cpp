@@ -135,7 +135,7 @@ struct Gateway::Impl {
                                               {"failure", static_cast<int>(answer.error())}});
                 flight.upstream_not_reached();
                 last = upstream_failed(answer.error());
-                if (was_sent) break;
+                if (was_sent || watch.has_left()) break;
                 continue;
             }
             http::UpstreamAnswer& found = **answer;
@@ -145,7 +145,7 @@ struct Gateway::Impl {
             }
             flight.upstream_not_reached();
             last = co_await refused(found, *upstream);
-            if (!is_worth_another_try(found.status())) break;
+            if (!is_worth_another_try(found.status()) || watch.has_left()) break;
         }
         flight.let_go();
         co_return fail(std::move(last));

@@ -22,7 +22,11 @@ class ClientWatch {
 public:
     ClientWatch(http::Exchange& client, Milliseconds patience)
         : client_{client}, patience_{patience} {
-        client_.on_client_gone([this] { leave(); });
+        if (patience_ <= Milliseconds{}) {
+            watch();
+        } else {
+            client_.set_alarm(kUnwatched, [this] { watch(); });
+        }
     }
     ~ClientWatch() {
         client_.on_client_gone({});
@@ -43,6 +47,13 @@ public:
     bool has_given_up() const { return abandonment_.is_abandoned(); }
 
 private:
+    // Most buffered answers come sooner, and to look at the connection costs each of them.
+    static constexpr Milliseconds kUnwatched{100};
+
+    void watch() {
+        client_.on_client_gone([this] { leave(); });
+    }
+
     http::Exchange& client_;
     const Milliseconds patience_;
     bool has_left_ = false;

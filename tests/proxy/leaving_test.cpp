@@ -70,8 +70,12 @@ TEST_CASE("gateway: who leaves a buffered call to a silent upstream holds nothin
     const KeyId key = node.make_key(10'000_msat);
     FakeExchange client{node.request(key, kAsk)};
     node.upstream.traits().drain_time_max = Milliseconds{7'000};
-    const auto leave_for_good = [&] {
+    const auto leave = [&] {
         client.leave();
+        client.ring();  // The connection is looked at once the answer is late.
+    };
+    const auto leave_for_good = [&] {
+        leave();
         CHECK(client.alarm == Milliseconds{7'000});
         client.ring();
     };
@@ -88,11 +92,10 @@ TEST_CASE("gateway: who leaves a buffered call to a silent upstream holds nothin
     }
     SUBCASE("within a body beyond the bound of its bytes") {
         node.upstream.traits().drain_bytes_max = 79;
-        node.upstream.script.steps = {[&] { client.leave(); }, std::string{kAnswer}.substr(0, 80),
-                                      Silence{}};
+        node.upstream.script.steps = {leave, std::string{kAnswer}.substr(0, 80), Silence{}};
     }
     SUBCASE("whose failure is its own: no answer, no charge") {
-        node.upstream.script.before_head = [&] { client.leave(); };
+        node.upstream.script.before_head = leave;
         node.upstream.script.failure = http::UpstreamFailure::Timeout;
         left = 10'000_msat;
     }
@@ -109,6 +112,7 @@ TEST_CASE("gateway: a stream that is drained is given up beyond a bound, silent 
     FakeExchange client{node.request(key, kAskStream)};
     const auto leave_for_good = [&] {
         client.leave();
+        client.ring();
         CHECK(client.alarm == node.upstream.traits().drain_time_max);
         client.ring();
     };
@@ -141,14 +145,25 @@ TEST_CASE(
     node.second.script = json_script(kAnswer);
     const KeyId key = node.make_key(10'000_msat);
     std::size_t asked = 0;
-    FakeExchange client{node.request(key, kAsk)};
-    SUBCASE("the first upstream") { client.leave(); }
+    FakeExchange streamed{node.request(key, kAskStream)};
+    FakeExchange buffered{node.request(key, kAsk)};
+    FakeExchange* client = &streamed;
+    SUBCASE("the first upstream") { streamed.leave(); }
     SUBCASE("another upstream, in place of one that can't be reached") {
         asked = 1;
-        node.upstream.script.before_head = [&] { client.leave(); };
+        node.upstream.script.before_head = [&] { streamed.leave(); };
         node.upstream.script.failure = http::UpstreamFailure::Unreachable;
     }
-    node.serve(client);
+    SUBCASE("another upstream, in place of one that is busy") {
+        asked = 1;
+        client = &buffered;
+        node.upstream.script = json_script("{}", 503);
+        node.upstream.script.before_head = [&] {
+            buffered.leave();
+            buffered.ring();
+        };
+    }
+    node.serve(*client);
     CHECK(node.upstream.bodies().size() == asked);
     CHECK(node.second.bodies().empty());
     CHECK(node.balance(key).posted == 10'000_msat);
