@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""How long a durable write takes at the moment, on this machine and under this load.
+"""How long a durable write takes at the moment, on this machine and under this load, from when it
+was due: with how late the processor came, and how slow the disk was.
 
-usage: disk_probe.py FILE     prints `ready`, then for each write `BEGIN SECONDS` (CLOCK_MONOTONIC)
+usage: disk_probe.py FILE     prints `ready`, then for each write `DUE SECONDS` (CLOCK_MONOTONIC)
 
 In a process of its own: beside two dozen threads of one interpreter it would measure their lock.
 """
@@ -14,11 +15,11 @@ def main() -> None:
     file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY, 0o600)
     print("ready probe", flush=True)
     while True:
-        begin = time.monotonic()
+        due = time.monotonic() + 0.005
+        time.sleep(0.005)
         os.pwrite(file, b"x" * 4096, 0)
         os.fsync(file)
-        print(f"{begin} {time.monotonic() - begin}", flush=True)
-        time.sleep(0.01)
+        print(f"{due} {time.monotonic() - due}", flush=True)
 
 
 if __name__ == "__main__":
