@@ -343,6 +343,23 @@ TEST_CASE("mint 71: proofs and blanks of another unit") {
     CHECK(code(world.melt(melt, world.buy({16}), world.blind({0}, Unit::Msat))) == 11010);
 }
 
+TEST_CASE("mint: an invoice of another network is not quoted") {
+    MintWorld world;
+    const auto real = write_bolt11({.network = Network::Bitcoin,
+                                    .amount = 10'000_msat,
+                                    .created_at = world.clock.now(),
+                                    .expiry = Seconds{3600},
+                                    .payment_hash = world.random.id<PaymentHash>(),
+                                    .payment_secret = world.random.bytes<32>(),
+                                    .description = "",
+                                    .min_final_cltv = 18},
+                                   crypto::Scalar::random(world.random));
+    const auto answer =
+        world.post("/v1/melt/quote/bolt11", Json{{"request", real}, {"unit", "sat"}}.dump());
+    CHECK(answer.status == 400);
+    CHECK(wire::parse_error(answer.body).detail == "an invoice of another network");
+}
+
 TEST_CASE("mint 72: an expired quote is not paid, nor is an expired invoice quoted") {
     MintWorld world;
     const std::string invoice = world.lightning.outside_invoice(10'000_msat, "", Seconds{100});

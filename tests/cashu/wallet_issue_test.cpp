@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <thread>
 
+#include "nutgate/cashu/wire.h"
 #include "nutgate/lightning/invoice.h"
 #include "support/wallet_world.h"
 
@@ -122,6 +124,100 @@ TEST_CASE("wallet: what the mint of a quote can't be asked is told as unreachabl
     world.mint.set_away(false);
     CHECK_EQ(world.wallet->settle_quote(PaymentHash{{}}).error().code, Code::MintRefused);
     CHECK_EQ(world.wallet->request_quote(kMint, Msat{}, "").error().code, Code::MintRefused);
+}
+
+TEST_CASE("wallet: a quote that is not what was asked for is refused, and nothing waits for it") {
+    using Change = std::function<void(wire::MintQuote&)>;
+    const auto key = crypto::generator_times(*crypto::Scalar::from_hex(std::string(64, '2')));
+    WalletWorld world;
+    const auto other = world.wallet->request_quote(kMint, sats(5), "");
+    REQUIRE(other);
+    const std::vector<Change> changes{
+        [](wire::MintQuote& quote) { quote.amount += 1; },
+        [&](wire::MintQuote& quote) { quote.pubkey = key; },
+        [](wire::MintQuote& quote) { quote.quote = "../keys"; },
+        [](wire::MintQuote& quote) { quote.request = "lnbcrt1"; },
+        [&](wire::MintQuote& quote) { quote.request = other->bolt11; },
+    };
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        CAPTURE(i);
+        world.mint.lie("/v1/mint/quote/bolt11", [&](std::string_view, MintAnswer& answer) {
+            auto quote = wire::parse_mint_quote(answer.body).value();
+            changes[i](quote);
+            answer.body = wire::write_mint_quote(quote);
+        });
+        CHECK_EQ(code_of(world.wallet->request_quote(kMint, sats(21), "")), Code::MintRefused);
+    }
+    world.mint.lie("/v1/mint/quote/bolt11",
+                   [](std::string_view, MintAnswer& answer) { answer.body = "{}"; });
+    CHECK_EQ(code_of(world.wallet->request_quote(kMint, sats(21), "")), Code::MintRefused);
+    CHECK_EQ(open_quotes(world), 1);
+    world.mint.lie("", nullptr);
+    const auto payment = request(world, sats(21));
+    world.mint.pay(payment);
+    CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Settled);
+    CHECK_EQ(world.available(), sats(21));
+    world.audit();
+}
+
+TEST_CASE("wallet: an invoice that the mint gave out before is not given out again") {
+    WalletWorld world;
+    const auto first = world.wallet->request_quote(kMint, sats(21), "");
+    REQUIRE(first);
+    world.mint.lie("/v1/mint/quote/bolt11", [&](std::string_view, MintAnswer& answer) {
+        auto quote = wire::parse_mint_quote(answer.body).value();
+        quote.request = first->bolt11;
+        answer.body = wire::write_mint_quote(quote);
+    });
+    // Else one payment would be two credits.
+    CHECK_EQ(code_of(world.wallet->request_quote(kMint, sats(21), "")), Code::MintRefused);
+    world.mint.lie("", nullptr);
+    const auto payment = parse_bolt11(first->bolt11)->payment_hash;
+    world.mint.pay(payment);
+    CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Settled);
+    CHECK_EQ(world.told("issued").size(), 1);
+    CHECK_EQ(world.available(), sats(21));
+}
+
+TEST_CASE("wallet: a mint that writes no descriptions is asked without one") {
+    WalletWorld world;
+    world.mint.lie("/v1/mint/quote/bolt11", [](std::string_view asked, MintAnswer& answer) {
+        if (asked.find("description") == std::string_view::npos) return;
+        answer = {400, R"({"detail":"description not supported","code":20000})"};
+    });
+    const auto quote = world.wallet->request_quote(kMint, sats(21), "top-up");
+    REQUIRE(quote);
+    CHECK_EQ(parse_bolt11(quote->bolt11)->description, "");
+    CHECK_EQ(world.mint.calls("/v1/mint/quote/bolt11"), 2);
+}
+
+TEST_CASE("wallet: a quote that was issued to somebody else is blocked, seen and never credited") {
+    WalletWorld world;
+    const auto payment = request(world, sats(21));
+    world.mint.issue_to_another(payment);
+    CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Pending);
+    world.recover_all();
+    const auto views = world.database->read(
+        [](store::Reader& reader) -> Result<std::vector<OperationView>, store::StoreFailure> {
+            return Wallet::operations(reader, 10);
+        });
+    REQUIRE_EQ(views->size(), 1);
+    CHECK_EQ(views->front().state, OperationState::Blocked);
+    CHECK_EQ(views->front().last_error, "the mint says that its quote was issued, and not to us");
+    CHECK(world.told("issued").empty());
+    CHECK_EQ(world.available(), Msat{});
+    world.audit(21);
+}
+
+TEST_CASE("wallet: a mint that is asked too often is told as that, wherever it says so") {
+    WalletWorld world;
+    const auto token = world.token({8});
+    world.mint.fault("/v1/keys", Fault::TooMany);
+    CHECK_EQ(code_of(world.wallet->prepare_receive(token)), Code::MintRateLimited);
+    world.mint.fault("/v1/mint/quote/bolt11", Fault::TooMany);
+    CHECK_EQ(code_of(world.wallet->request_quote(kMint, sats(1), "")), Code::MintRateLimited);
+    CHECK(world.receive(token, "a"));
+    world.audit();
 }
 
 TEST_CASE("wallet: 16 ask about one paid quote, and it is issued once") {

@@ -64,6 +64,21 @@ TEST_CASE("wallet: bad tokens get a fact and change nothing") {
     auto& wallet = *world.wallet;
     CHECK_EQ(code_of(wallet.read_token("hello")), Code::TokenMalformed);
     CHECK_EQ(code_of(wallet.read_token("cashuBhello")), Code::TokenMalformed);
+    const auto read = [&](const Token& token) {
+        return code_of(wallet.read_token(write_token(token)));
+    };
+    auto twice = world.token({8});
+    twice.proofs.push_back(twice.proofs[0]);
+    CHECK_EQ(read(twice), Code::TokenMalformed);
+    auto large = world.token({8});
+    large.proofs[0].secret = std::string(kSecretBytesMax + 1, 'a');
+    CHECK_EQ(read(large), Code::TokenMalformed);
+    auto empty = world.token({8});
+    empty.proofs[0].amount = 0;
+    CHECK_EQ(read(empty), Code::TokenZeroValue);
+    auto beyond = world.token({8, 4});
+    for (auto& proof : beyond.proofs) proof.amount = 1ULL << 63;
+    CHECK_EQ(read(beyond), Code::AmountOverflow);
     auto foreign = world.token({8});
     foreign.mint = *MintUrl::parse("https://elsewhere.example");
     CHECK_EQ(code_of(wallet.read_token(write_token(foreign))), Code::MintForeign);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -56,6 +57,13 @@ public:
         const std::lock_guard lock{mutex_};
         for (int i = 0; i < times; ++i) faults_.emplace_back(path, fault);
     }
+    // Changes what is answered below this path, until told otherwise: a mint that lies.
+    using Lie = std::function<void(std::string_view request, cashu::MintAnswer& answer)>;
+    void lie(std::string path, Lie lie) {
+        const std::lock_guard lock{mutex_};
+        lie_path_ = std::move(path);
+        lie_ = std::move(lie);
+    }
     void clear_faults() {
         const std::lock_guard lock{mutex_};
         faults_.clear();
@@ -88,6 +96,7 @@ public:
         if (fault == Fault::CutAnswer) answer.body.resize(answer.body.size() / 2);
         if (fault == Fault::ServerError) return cashu::MintAnswer{502, "<html>bad gateway</html>"};
         if (fault == Fault::BadSignature) exchange_signatures(answer);
+        if (lie_ && path.starts_with(lie_path_)) lie_(body, answer);
         return answer;
     }
 
@@ -146,6 +155,15 @@ public:
         const std::lock_guard lock{mutex_};
         for (auto& [id, quote] : quotes_) {
             if (parse_bolt11(quote.request)->payment_hash == hash) quote.amount_paid = quote.amount;
+        }
+    }
+    // Somebody else is given what was paid for this invoice.
+    void issue_to_another(const PaymentHash& hash) {
+        const std::lock_guard lock{mutex_};
+        for (auto& [id, quote] : quotes_) {
+            if (parse_bolt11(quote.request)->payment_hash != hash) continue;
+            quote.amount_paid = quote.amount_issued = quote.amount;
+            outstanding_ += quote.amount;
         }
     }
     // A new active keyset; the one before can still be spent.
@@ -385,6 +403,8 @@ private:
     cashu::Amount outstanding_ = 0;
     std::deque<std::pair<std::string, Fault>> faults_;
     std::map<std::string, int> calls_;
+    std::string lie_path_;
+    Lie lie_;
     bool away_ = false;
 };
 
