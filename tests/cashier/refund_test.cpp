@@ -228,6 +228,36 @@ TEST_CASE("cashier: the owner takes revenue, once for each request, and no msat 
     CHECK(world.customer.redeem(world.cashier().refund(key)->token) == 12'000_msat);
 }
 
+TEST_CASE("cashier: a payout that the mint refuses gives all back, and stays refused") {
+    World world;
+    const KeyId key = world.key_of_token(21'000_msat);
+    world.charge(key, 8500_msat);
+    world.node->client.set(FaultyMint::Fault::Refused);
+    const auto payout = [&](int id) {
+        return world.cashier().owner_send(OperationId{ByteArray<16>{std::byte(id)}}, 8_sat);
+    };
+    const auto refused = payout(1);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == Code::MintRefused);
+    CHECK(*world.cashier().revenue() == 8500_msat);
+    const auto kept = world.cashier().refund(key);
+    REQUIRE_FALSE(kept.has_value());
+    CHECK(kept.error().code == Code::MintRefused);
+    CHECK(world.balance(key) == 12'500_msat);
+    world.node->audit();
+
+    world.node->client.set(FaultyMint::Fault::None);
+    // A request has one outcome; a new one has its own. A refund is not named by its caller.
+    CHECK(payout(1).error().code == Code::MintRefused);
+    const auto sent = payout(2);
+    REQUIRE(sent.has_value());
+    CHECK(*world.cashier().revenue() == 500_msat);
+    const auto refund = world.cashier().refund(key);
+    REQUIRE(refund.has_value());
+    CHECK(world.customer.redeem(sent->token) == 8000_msat);
+    CHECK(world.customer.redeem(refund->token) == 12'000_msat);
+}
+
 TEST_CASE("cashier: fees and losses are the owner's, not the customers'") {
     World world;
     const KeyId key = world.key_of_token(21'000_msat);

@@ -28,7 +28,7 @@ inline const cashu::MintUrl kPublicMint = *cashu::MintUrl::parse("http://node.ex
 // The way to a mint, with faults in it.
 class FaultyMint final : public cashu::MintClient {
 public:
-    enum class Fault { None, Away, AnswerLost };
+    enum class Fault { None, Away, AnswerLost, Refused };
 
     explicit FaultyMint(std::unique_ptr<cashu::MintClient> real) : real_{std::move(real)} {}
     void set(Fault fault) { fault_ = fault; }
@@ -40,6 +40,9 @@ public:
         ++calls_;
         const Fault fault = fault_;
         if (fault == Fault::Away) return fail(cashu::MintFailure::NotSent);
+        if (fault == Fault::Refused && path == "/v1/swap") {
+            return cashu::MintAnswer{400, R"({"detail":"no","code":11005})"};
+        }
         auto answer = real_->call(method, path, body);
         if (fault == Fault::AnswerLost) return fail(cashu::MintFailure::Ambiguous);
         return answer;
