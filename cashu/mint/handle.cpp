@@ -62,6 +62,7 @@ MintError to_error(const wire::WireError& error) {
     return {Code::RequestMalformed, "malformed"};
 }
 
+// All that a mint is made of: NOLINTNEXTLINE(readability-function-size)
 Mint::Impl::Impl(store::Database& database_, LightningBackend& backend_, MintBooks& books_,
                  const Secret& secret_, const Clock& clock_, crypto::Random& random_,
                  Options options_, metrics::Registry& metrics)

@@ -70,6 +70,7 @@ void Running::leave(const OperationId& id) {
 
 }  // namespace wallet
 
+// All that a wallet is made of: NOLINTNEXTLINE(readability-function-size)
 Wallet::Impl::Impl(store::Database& database_, std::vector<WalletMint> mints_, const Secret& seed64,
                    Settler& settler_, const Clock& clock_, crypto::Random& random_,
                    metrics::Registry& metrics)

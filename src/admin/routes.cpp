@@ -9,7 +9,6 @@
 namespace nutgate::admin {
 namespace {
 
-using http::ApiError;
 using http::Request;
 using http::Response;
 using Json = nlohmann::ordered_json;

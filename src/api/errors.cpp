@@ -21,6 +21,7 @@ ApiError invalid(std::string code, std::string message) {
     return make(400, "invalid_request_error", std::move(code), std::move(message));
 }
 
+// A table: NOLINTNEXTLINE(readability-function-size)
 ApiError of_code(Code code) {
     switch (code) {
         case Code::TokenInvalid:

@@ -9,7 +9,8 @@
 
 #include "config.h"
 
-extern char** environ;  // POSIX
+// POSIX has it so: NOLINTNEXTLINE(*-avoid-non-const-global-variables)
+extern char** environ;
 
 namespace nutgate::app {
 namespace {

@@ -75,7 +75,8 @@ Node::~Node() { drain(Milliseconds{0}); }
 Result<void, StartError> Node::open(const Environment& environment) {
     TRY_VOID(open_store());
     TRY_VOID(make_money());
-    TRY_VOID(make_sales(environment));
+    TRY_VOID(make_models(environment));
+    make_gateway();
     TRY_VOID(recover());
     TRY_VOID(listen());
     watch();
@@ -167,7 +168,7 @@ Result<void, StartError> Node::make_money() {
     return {};
 }
 
-Result<void, StartError> Node::make_sales(const Environment& environment) {
+Result<void, StartError> Node::make_models(const Environment& environment) {
     std::vector<proxy::Model> models;
     if (config_.demo_enabled) {
         upstreams_.push_back(
@@ -222,7 +223,10 @@ Result<void, StartError> Node::make_sales(const Environment& environment) {
     auto made = proxy::Models::make(std::move(models), proxy::parse_decimal(config_.btc_usd));
     if (!made) return fail(StartError{"the list of models is not valid"});
     models_.emplace(*std::move(made));
+    return {};
+}
 
+void Node::make_gateway() {
     redeemers_ = std::make_unique<RedeemPool>(*cashier_);
     proxy::Gateway::Options options;
     options.methods_json = R"([{"id":"cashu","mints":)" + mints_json() +
@@ -236,7 +240,6 @@ Result<void, StartError> Node::make_sales(const Environment& environment) {
                                                                   .clock = clock_,
                                                                   .metrics = metrics_},
                                          options);
-    return {};
 }
 
 std::vector<std::string> Node::mint_urls() const {

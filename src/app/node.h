@@ -63,7 +63,8 @@ private:
     Result<void, StartError> open(const Environment& environment);
     Result<void, StartError> open_store();
     Result<void, StartError> make_money();
-    Result<void, StartError> make_sales(const Environment& environment);
+    Result<void, StartError> make_models(const Environment& environment);
+    void make_gateway();
     Result<void, StartError> recover();
     void make_public_face();
     void make_operator_face();

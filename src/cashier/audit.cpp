@@ -12,7 +12,6 @@ namespace nutgate {
 namespace {
 
 using store::Reader;
-using store::Row;
 
 // In msat, signed: what is to be zero may be off to either side.
 using Sums = std::map<std::string, std::int64_t>;
