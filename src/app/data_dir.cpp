@@ -178,9 +178,11 @@ Result<void, DataDirError> stamp(store::Database& database, Money money) {
     });
     if (!stamped) return fail(stamped.error().error);
     if (*stamped != to_text(money)) {
-        return fail(DataDirError{"this data dir holds " + *stamped + " money, and was opened for " +
-                                 std::string{to_text(money)} +
-                                 " money: use another --data-dir, or leave --dev away or add it"});
+        return fail(
+            DataDirError{.detail = "this data dir holds " + *stamped +
+                                   " money, and was opened for " + std::string{to_text(money)} +
+                                   " money: use another --data-dir, or leave --dev away or add it",
+                         .misused = true});
     }
     return {};
 }

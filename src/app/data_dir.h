@@ -15,6 +15,7 @@ namespace nutgate::app {
 
 struct DataDirError {
     std::string detail;
+    bool misused = false;  // Nothing failed: it was asked for what must not be done.
 };
 
 // Whether the money in it is real. Stamped at creation; a mismatch is refused, so that play money

@@ -88,11 +88,7 @@ Result<void, StartError> Node::open_store() {
     seed_ = crypto::mnemonic_seed(as_text(words.reveal()));
     TRY(operator_token_, folder_.operator_token());
     TRY(database_, store::open(folder_.database_url()));
-    if (auto stamped = stamp(*database_, config_.dev ? Money::Dev : Money::Bitcoin); !stamped) {
-        StartError error{std::move(stamped).error()};
-        error.misused = true;
-        return fail(std::move(error));
-    }
+    TRY_VOID(stamp(*database_, config_.dev ? Money::Dev : Money::Bitcoin));
     TRY_VOID(Ledger::migrate(*database_));
     TRY_VOID(Keyring::migrate(*database_));
     TRY_VOID(CashierBooks::migrate(*database_));

@@ -35,9 +35,9 @@ namespace nutgate::app {
 struct StartError {
     StartError(std::string what) : detail{std::move(what)} {}
     StartError(store::StoreFailure failure) : detail{std::move(failure.detail)} {}
-    StartError(DataDirError error) : detail{std::move(error.detail)} {}
+    StartError(DataDirError error) : detail{std::move(error.detail)}, misused{error.misused} {}
     std::string detail;
-    bool misused = false;  // Nothing failed: it was asked for what must not be done.
+    bool misused = false;
 };
 
 class Node {
