@@ -8,15 +8,18 @@ import json
 import os
 import pathlib
 import resource
+import signal
 import socket
 import sqlite3
 import struct
 import subprocess
+import threading
 import time
 import unittest
 import urllib.parse
 
 import harness
+from lifecycle_test import Stream
 
 # A writer waits 5 s for a lock, the one behind it as long again.
 REFUSED_SECONDS = 20.0
@@ -123,6 +126,50 @@ class Faults(harness.NodeCase):
                 other.execute("BEGIN EXCLUSIVE")
                 other.execute("ROLLBACK")
                 self.assertEqual(purse.chat().status, 200)
+        self.assert_recovers(node, purse)
+
+    def test_a_node_that_cannot_write_does_not_start(self) -> None:
+        node = self.nutgate()
+        purse = Purse(node)
+        self.assertEqual(purse.chat().status, 200)
+        node.stop()
+        with contextlib.closing(sqlite3.connect(node.data_dir / "nutgate.db",
+                                                isolation_level=None, timeout=30)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            self.assert_does_not_start(node, "database is locked")
+            other.execute("ROLLBACK")
+        node.start()
+        self.assert_recovers(node, purse)
+
+    def assert_does_not_start(self, node: harness.Nutgate, why: str) -> None:
+        process = node.spawn()
+        self.assertEqual(process.process.wait(harness.PATIENCE), 1)
+        process.wait_gone()
+        self.assertIn(why, process.log.read_text())
+        self.assertEqual(process.output, [])
+
+    # The process.
+
+    def test_a_node_that_stood_still_goes_on(self) -> None:
+        """As on a laptop that was closed for a while."""
+        node = self.nutgate("--config", self.config("[demo]\ntoken_ms = 20\n"))
+        purse = Purse(node)
+        stream = Stream(node, purse.key, "a story, as long as can be")
+        self.assertIn("choices", stream.event())
+        pid = node.process.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        waiting = threading.Thread(target=purse.chat)
+        waiting.start()
+        waiting.join(5)  # Longer than a charge may be late, or a lock be waited for.
+        self.assertTrue(waiting.is_alive())
+        os.kill(pid, signal.SIGCONT)
+        waiting.join()
+        events = []
+        while event := stream.event():
+            events.append(event)
+        stream.leave()
+        self.assertEqual(events[-1], "[DONE]")
+        purse.right -= json.loads(events[-2])["usage"]["cost"]["total_msats"]
         self.assert_recovers(node, purse)
 
     # Descriptors.

@@ -14,6 +14,7 @@ from chaos import client
 from chaos.books import Account, Books, Violation
 from chaos.buyers import Buyer, HotClient, HotKeeper, HotKey
 from chaos.line import Moments, draw_moment
+from chaos.storms import storm
 
 CONFIG = """
 [lightning.simulated]
@@ -77,7 +78,7 @@ class Campaign:
         self.node.listen = f"127.0.0.1:{port_outside_of_the_ephemeral_range(random.Random())}"
         self.allowed = allowed  # In place of what the probe measures.
         self.clients: list[client.Client] = []
-        self.kills = self.kills_at_start = self.stops = self.audits = 0
+        self.kills = self.kills_at_start = self.stops = self.storms = self.audits = 0
         self.allowed_most = 0.0
 
     def beside(self, script: str, *arguments) -> harness.Process:
@@ -234,11 +235,14 @@ class Campaign:
         self.close()
 
     def look_closely(self) -> None:
-        """All balances, and once more after some work without a kill: then there is no doubt."""
+        """All balances, and once more after a storm and some work without a kill: then there is no
+        doubt."""
         self.park()
         self.compare()
         answers = self.books.answers
         self.go_on()
+        self.storms += 1
+        storm(self.rng, self.node)
         harness.until(lambda: self.check() or self.books.answers >= answers + ANSWERS_BETWEEN_KILLS,
                       "the clients get on with their work")
         self.park()
@@ -320,6 +324,7 @@ class Campaign:
         figures = self.figures()
         return (
             f"{self.kills} kills ({self.kills_at_start} of them while it started), {self.stops} stops, "
+            f"{self.storms} storms, "
             f"{self.world.requests} requests, {self.books.answers} answered, "
             f"{self.books.cut_answers} cut off, {len(self.books.accounts)} keys, "
             f"{len(self.books.tokens)} tokens, {self.audits} audits; "
