@@ -29,14 +29,18 @@ EVP_MAC* hmac_algorithm() {
     return kAlgorithm;
 }
 
-template <std::size_t N>
-ByteArray<N> hmac(const char* digest, BytesView key, std::initializer_list<BytesView> parts) {
-    const MacContext context{EVP_MAC_CTX_new(hmac_algorithm()), &EVP_MAC_CTX_free};
+MacContext keyed(const char* digest, BytesView key) {
+    MacContext context{EVP_MAC_CTX_new(hmac_algorithm()), &EVP_MAC_CTX_free};
     VERIFY(context != nullptr);
     const OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, const_cast<char*>(digest), 0),
         OSSL_PARAM_construct_end()};
     VERIFY(EVP_MAC_init(context.get(), raw(key), key.size(), params) == 1);
+    return context;
+}
+
+template <std::size_t N>
+ByteArray<N> finish(const MacContext& context, std::initializer_list<BytesView> parts) {
     for (const BytesView part : parts) {
         VERIFY(EVP_MAC_update(context.get(), raw(part), part.size()) == 1);
     }
@@ -80,11 +84,24 @@ Hash256 tagged_hash(std::string_view tag, std::initializer_list<BytesView> parts
 }
 
 Hash256 hmac_sha256(BytesView key, std::initializer_list<BytesView> parts) {
-    return hmac<32>("SHA256", key, parts);
+    return finish<32>(keyed("SHA256", key), parts);
 }
 
 Hash512 hmac_sha512(BytesView key, std::initializer_list<BytesView> parts) {
-    return hmac<64>("SHA512", key, parts);
+    return finish<64>(keyed("SHA512", key), parts);
+}
+
+struct HmacKey::Context {
+    MacContext keyed;
+};
+
+HmacKey::HmacKey(BytesView key) : context_{new Context{keyed("SHA256", key)}} {}
+HmacKey::~HmacKey() = default;
+
+Hash256 HmacKey::mac(std::initializer_list<BytesView> parts) const {
+    const MacContext copy{EVP_MAC_CTX_dup(context_->keyed.get()), &EVP_MAC_CTX_free};
+    VERIFY(copy != nullptr);
+    return finish<32>(copy, parts);
 }
 
 Hash512 pbkdf2_hmac_sha512(BytesView password, BytesView salt, int iterations) {

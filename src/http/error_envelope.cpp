@@ -2,9 +2,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace nutgate::http {
 
 std::string json_quote(std::string_view text) {
+    // Nearly every text is as it is, and each error has a handful of them.
+    const bool is_plain = std::ranges::all_of(
+        text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+    if (is_plain) return std::string{"\""}.append(text).append("\"");
     return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -85,7 +85,7 @@ Msat add_capped(Msat a, Msat b) { return add(a, b).value_or(*Msat::from_raw(Msat
 }  // namespace
 
 Keyring::Keyring(const Secret& seed, const Clock& clock)
-    : mac_secret_{derive(seed, "nutgate/keyring/mac")},
+    : mac_key_{derive(seed, "nutgate/keyring/mac").reveal()},
       token_secret_{derive(seed, "nutgate/keyring/token")},
       invoice_secret_{derive(seed, "nutgate/keyring/invoice")},
       clock_{clock} {}
@@ -105,7 +105,7 @@ std::optional<KeyId> Keyring::authenticate(std::string_view text) const {
         decoded[i] = static_cast<std::byte>(high * 16 + low);
     }
     const BytesView id = BytesView{decoded}.first(KeyId::kSize);
-    const auto mac = first<kMacSize>(crypto::hmac_sha256(mac_secret_.reveal(), {id}));
+    const auto mac = first<kMacSize>(mac_key_.mac({id}));
     if (!equal_in_constant_time(mac, BytesView{decoded}.subspan(KeyId::kSize))) {
         return std::nullopt;
     }
@@ -113,7 +113,7 @@ std::optional<KeyId> Keyring::authenticate(std::string_view text) const {
 }
 
 std::string Keyring::text_of(const KeyId& key) const {
-    const auto mac = first<kMacSize>(crypto::hmac_sha256(mac_secret_.reveal(), {key.bytes()}));
+    const auto mac = first<kMacSize>(mac_key_.mac({key.bytes()}));
     return std::string{kPrefix} + key.hex() + to_hex(mac);
 }
 

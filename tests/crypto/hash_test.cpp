@@ -46,6 +46,11 @@ TEST_CASE("hash: HMAC of RFC 4231, cases 1, 2 and 6, and with an empty key") {
         to_hex(hmac_sha256(Bytes(131, std::byte{0xaa}),
                            {as_bytes("Test Using Larger Than Block-Size Key - Hash Key First")})),
         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    const HmacKey again{key};
+    for (int i = 0; i < 3; ++i) {
+        CHECK_EQ(again.mac({as_bytes("Hi "), as_bytes("There")}),
+                 hmac_sha256(key, {as_bytes("Hi There")}));
+    }
     CHECK_EQ(to_hex(hmac_sha256(BytesView{}, {})),
              "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <memory>
 #include <string_view>
 
 #include "nutgate/base/bytes.h"
@@ -18,6 +19,20 @@ Hash256 tagged_hash(std::string_view tag, std::initializer_list<BytesView> parts
 
 Hash256 hmac_sha256(BytesView key, std::initializer_list<BytesView> parts);
 Hash512 hmac_sha512(BytesView key, std::initializer_list<BytesView> parts);
+// HMAC-SHA-256 under one key, many times: half the time of hmac_sha256(). Thread-safe.
+class HmacKey {
+public:
+    explicit HmacKey(BytesView key);
+    ~HmacKey();
+    HmacKey(const HmacKey&) = delete;
+    HmacKey& operator=(const HmacKey&) = delete;
+
+    Hash256 mac(std::initializer_list<BytesView> parts) const;
+
+private:
+    struct Context;
+    std::unique_ptr<Context> context_;  // Keyed, and never fed itself.
+};
 Hash512 pbkdf2_hmac_sha512(BytesView password, BytesView salt, int iterations);
 
 // RFC 5869 with SHA-256; one label per purpose keeps derived secrets apart.

@@ -21,6 +21,7 @@
 #include "nutgate/base/id.h"
 #include "nutgate/base/result.h"
 #include "nutgate/base/secret.h"
+#include "nutgate/crypto/hash.h"
 #include "nutgate/crypto/random.h"
 #include "nutgate/store/store.h"
 
@@ -133,7 +134,7 @@ public:
     void set_refund_mint(store::Tx&, const KeyId& key, std::string_view mint);
 
 private:
-    Secret mac_secret_;
+    crypto::HmacKey mac_key_;
     Secret token_secret_;
     Secret invoice_secret_;
     const Clock& clock_;
