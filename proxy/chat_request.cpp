@@ -100,14 +100,20 @@ bool equal_but_for_case(std::string_view a, std::string_view b) {
                       [](char x, char y) { return lower(x) == lower(y); });
 }
 
-// A raw key in whatever letters and escapes.
+// A raw key in whatever letters and escapes, which are longer than what they stand for.
 bool is_like(std::string_view raw_key, std::string_view name) {
-    if (raw_key.find('\\') == std::string_view::npos) return equal_but_for_case(raw_key, name);
+    if (raw_key.size() <= name.size()) return equal_but_for_case(raw_key, name);
+    if (raw_key.find('\\') == std::string_view::npos) return false;
     return equal_but_for_case(json_text('"' + std::string{raw_key} + '"'), name);
 }
 
 bool is_known(std::string_view field) {
-    return std::find(kKnownFields.begin(), kKnownFields.end(), field) != kKnownFields.end();
+    static constexpr auto kSorted = [] {
+        auto fields = kKnownFields;
+        std::sort(fields.begin(), fields.end());
+        return fields;
+    }();
+    return std::binary_search(kSorted.begin(), kSorted.end(), field);
 }
 
 class Parser {
@@ -315,8 +321,9 @@ private:
 
     void read_image(JsonToken first) {
         const auto look = [this] {
-            constexpr std::string_view kInline = "data:";
-            if (!json_text(reader_.raw()).starts_with(kInline)) request_.remote_images = true;
+            // Mostly it is as it should be, and too long to be decoded for a look at its beginning.
+            if (reader_.raw().starts_with("\"data:")) return;
+            if (!json_text(reader_.raw()).starts_with("data:")) request_.remote_images = true;
         };
         if (first == JsonToken::String) look();
         if (first != JsonToken::BeginObject) {
@@ -389,7 +396,7 @@ private:
 
     // Every string within the value, keys included: a template may print both.
     void count_text(JsonToken first) {
-        if (first == JsonToken::String) request_.text_bytes += json_text_size(reader_.raw());
+        if (first == JsonToken::String) request_.text_bytes += reader_.text_size();
         if (first != JsonToken::BeginObject && first != JsonToken::BeginArray) return;
         for (int depth = 1; depth > 0;) {
             const JsonToken token = reader_.next();
@@ -397,7 +404,7 @@ private:
             if (token == JsonToken::BeginObject || token == JsonToken::BeginArray) ++depth;
             if (token == JsonToken::EndObject || token == JsonToken::EndArray) --depth;
             if (token == JsonToken::String || token == JsonToken::Key) {
-                request_.text_bytes += json_text_size(reader_.raw());
+                request_.text_bytes += reader_.text_size();
             }
         }
     }

@@ -37,7 +37,7 @@ std::uint64_t read_text(JsonReader& reader, JsonToken first) {
                 counts = is_text_key(reader.raw().substr(1, reader.raw().size() - 2));
                 break;
             case JsonToken::String:
-                if (counts) bytes += json_text_size(reader.raw());
+                if (counts) bytes += reader.text_size();
                 break;
             case JsonToken::Number:
             case JsonToken::True:
@@ -57,7 +57,7 @@ void read_choice(JsonReader& reader, Chunk& chunk) {
         if (key_is(member->key, "delta") || key_is(member->key, "message")) {
             chunk.text_bytes += read_text(reader, member->first);
         } else if (key_is(member->key, "text") && member->first == JsonToken::String) {
-            chunk.text_bytes += json_text_size(reader.raw());
+            chunk.text_bytes += reader.text_size();
         } else if (key_is(member->key, "finish_reason") && member->first == JsonToken::String) {
             chunk.finish_reason = true;
         } else {

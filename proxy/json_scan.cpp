@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "nutgate/base/verify.h"
+#include "plain_run.h"
 
 namespace nutgate::proxy {
 namespace {
@@ -33,12 +34,39 @@ int hex4(std::string_view text, std::size_t at) {
 bool is_high_surrogate(int unit) { return unit >= 0xd800 && unit <= 0xdbff; }
 bool is_low_surrogate(int unit) { return unit >= 0xdc00 && unit <= 0xdfff; }
 
-// Characters that need no second look within a string.
-constexpr std::array<bool, 256> kPlain = [] {
-    std::array<bool, 256> plain{};
-    for (std::size_t c = 0x20; c < 0x80; ++c) plain[c] = true;
-    plain['"'] = plain['\\'] = false;
-    return plain;
+std::size_t utf8_size(int unit) { return unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3; }
+
+// The length of the character beyond ASCII with which a text goes on: `next` is its next four
+// bytes, the first one lowest, zeros behind its end. Zero if the character is cut, overlong, a
+// surrogate or beyond U+10FFFF. The masks are those of RFC 3629: what marks the bytes, then the
+// highest bits of what they say.
+std::size_t utf8_length(std::uint32_t next) {
+    if ((next & 0xc0c0f0) == 0x8080e0) {
+        const std::uint32_t high = next & 0x200f;
+        return high != 0 && high != 0x200d ? 3 : 0;
+    }
+    if ((next & 0xc0e0) == 0x80c0) return (next & 0x1e) != 0 ? 2 : 0;
+    if ((next & 0xc0c0c0f8) != 0x808080f0) return 0;
+    const bool is_overlong = (next & 0x3007) == 0;
+    const bool is_beyond = (next & 0x04) != 0 && (next & 0x3003) != 0;
+    return is_overlong || is_beyond ? 0 : 4;
+}
+
+std::uint32_t next_four(const char* at, const char* end) {
+    const auto byte = [at](int i) { return std::uint32_t{static_cast<unsigned char>(at[i])}; };
+    if (end - at >= 4) return byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
+    std::uint32_t next = 0;
+    for (int i = 0; i < end - at; ++i) next |= byte(i) << (8 * i);
+    return next;
+}
+
+// What may follow a backslash, but for the u.
+constexpr std::array<bool, 256> kEscapable = [] {
+    std::array<bool, 256> escapable{};
+    for (const char c : {'"', '\\', '/', 'b', 'f', 'n', 'r', 't'}) {
+        escapable[static_cast<unsigned char>(c)] = true;
+    }
+    return escapable;
 }();
 
 void append_utf8(std::string& out, std::uint32_t point) {
@@ -205,21 +233,18 @@ JsonToken JsonReader::number() {
 }
 
 bool JsonReader::scan_string() {
-    ++at_;
-    while (at_ < text_.size()) {
-        const auto c = static_cast<unsigned char>(text_[at_]);
-        if (kPlain[c]) {
-            ++at_;
-        } else if (c == '"') {
-            ++at_;
-            return true;
-        } else if (c == '\\') {
-            if (!scan_escape()) return false;
-        } else if (c < 0x80 || !scan_utf8()) {
-            return false;
-        }
+    const std::size_t begin = ++at_;
+    escape_bytes_ = 0;
+    for (;;) {
+        at_ += plain_run(text_.substr(at_));
+        if (at_ == text_.size()) return false;
+        const char c = text_[at_];
+        if (c == '"') break;
+        if (!(c == '\\' ? scan_escape() : scan_utf8())) return false;
     }
-    return false;
+    text_size_ = at_ - begin - escape_bytes_;
+    ++at_;
+    return true;
 }
 
 bool JsonReader::scan_escape() {
@@ -227,46 +252,36 @@ bool JsonReader::scan_escape() {
     const char c = text_[at_ + 1];
     if (c != 'u') {
         at_ += 2;
-        return std::string_view{"\"\\/bfnrt"}.find(c) != std::string_view::npos;
+        ++escape_bytes_;
+        return kEscapable[static_cast<unsigned char>(c)];
     }
     const int unit = hex4(text_, at_ + 2);
     if (unit < 0 || is_low_surrogate(unit)) return false;
     at_ += 6;
-    if (!is_high_surrogate(unit)) return true;
+    if (!is_high_surrogate(unit)) {
+        escape_bytes_ += 6 - utf8_size(unit);
+        return true;
+    }
     if (!text_.substr(at_).starts_with("\\u") || !is_low_surrogate(hex4(text_, at_ + 2))) {
         return false;
     }
     at_ += 6;
+    escape_bytes_ += 12 - 4;
     return true;
 }
 
-// One character beyond ASCII: neither cut, nor overlong, nor a surrogate, nor beyond U+10FFFF.
+// Characters beyond ASCII: as many as there are, and at least one.
 bool JsonReader::scan_utf8() {
-    const auto byte = [this](std::size_t i) {
-        return at_ + i < text_.size() ? static_cast<unsigned char>(text_[at_ + i]) : 0U;
-    };
-    const unsigned first = byte(0);
-    std::size_t size = 0;
-    unsigned second_min = 0x80;
-    unsigned second_max = 0xbf;
-    if (first >= 0xc2 && first <= 0xdf) {
-        size = 2;
-    } else if (first >= 0xe0 && first <= 0xef) {
-        size = 3;
-        if (first == 0xe0) second_min = 0xa0;
-        if (first == 0xed) second_max = 0x9f;
-    } else if (first >= 0xf0 && first <= 0xf4) {
-        size = 4;
-        if (first == 0xf0) second_min = 0x90;
-        if (first == 0xf4) second_max = 0x8f;
-    } else {
-        return false;
-    }
-    if (byte(1) < second_min || byte(1) > second_max) return false;
-    for (std::size_t i = 2; i < size; ++i) {
-        if ((byte(i) & 0xc0U) != 0x80U) return false;
-    }
-    at_ += size;
+    const char* at = text_.data() + at_;
+    const char* const end = text_.data() + text_.size();
+    std::uint32_t next = next_four(at, end);
+    do {
+        const std::size_t size = utf8_length(next);
+        if (size == 0) return false;
+        at += size;
+        next = next_four(at, end);
+    } while ((next & 0x80) != 0);
+    at_ = static_cast<std::size_t>(at - text_.data());
     return true;
 }
 
@@ -292,27 +307,19 @@ std::optional<JsonReader::Member> JsonReader::next_member() {
 }
 
 std::string json_text(std::string_view raw) {
-    std::string_view inner = raw.substr(1, raw.size() - 2);
+    const std::string_view inner = raw.substr(1, raw.size() - 2);
     std::string text;
     text.reserve(inner.size());
     for (std::size_t i = 0; i < inner.size();) {
-        if (inner[i] != '\\') {
-            text += inner[i++];
-        } else {
-            append_utf8(text, read_escape(inner, i));
-        }
+        const std::string_view run = inner.substr(i, inner.find('\\', i) - i);
+        text += run;
+        i += run.size();
+        if (i < inner.size()) append_utf8(text, read_escape(inner, i));
     }
     return text;
 }
 
-std::size_t json_text_size(std::string_view raw) {
-    const std::string_view inner = raw.substr(1, raw.size() - 2);
-    if (inner.find('\\') == std::string_view::npos) return inner.size();
-    return json_text(raw).size();
-}
-
-bool key_is(std::string_view raw_key, std::string_view name) {
-    if (raw_key == name) return true;
+bool escaped_key_is(std::string_view raw_key, std::string_view name) {
     if (raw_key.find('\\') == std::string_view::npos) return false;
     std::string quoted;
     quoted.reserve(raw_key.size() + 2);

@@ -47,6 +47,8 @@ public:
     // Of the last token, quotes included.
     Span span() const { return span_; }
     std::string_view raw() const { return span_.of(text_); }
+    // Of the last string or key: its length in UTF-8, which json_text() would make of it.
+    std::size_t text_size() const { return text_size_; }
 
     // Goes to the end of the value that the last token, `first`, begins; its whole place. Empty
     // after an error.
@@ -80,6 +82,8 @@ private:
     std::string_view text_;
     std::size_t at_ = 0;
     Span span_;
+    std::size_t text_size_ = 0;
+    std::size_t escape_bytes_ = 0;  // By which the string is longer than what it stands for.
     std::size_t depth_ = 0;
     std::bitset<kDepthMax> objects_;
     Expect expect_ = Expect::Value;
@@ -88,10 +92,15 @@ private:
 
 // The text of a string token that the reader accepted.
 std::string json_text(std::string_view raw);
-// Its length in UTF-8, without making it.
-std::size_t json_text_size(std::string_view raw);
-// Compares a raw key, which may be written with escapes, with a name in ASCII.
-bool key_is(std::string_view raw_key, std::string_view name);
+
+bool escaped_key_is(std::string_view raw_key, std::string_view name);
+// Compares a raw key, which may be written with escapes, with a name in ASCII. Escapes are longer
+// than what they stand for, so of most keys and names the first letters decide.
+inline bool key_is(std::string_view raw_key, std::string_view name) {
+    if (raw_key.size() <= name.size()) return raw_key == name;
+    const bool may_be = raw_key.front() == name.front() || raw_key.front() == '\\';
+    return may_be && escaped_key_is(raw_key, name);
+}
 // An integer in the way JSON writes one; empty for "1.0", "1e3" and what does not fit.
 std::optional<std::int64_t> json_integer(std::string_view raw);
 

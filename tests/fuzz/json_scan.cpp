@@ -28,7 +28,7 @@ bool is_taken(std::string_view text, std::vector<std::string>& strings) {
         VERIFY(!reader.raw().empty());
         if (token == JsonToken::String || token == JsonToken::Key) {
             strings.push_back(nutgate::proxy::json_text(reader.raw()));
-            VERIFY(nutgate::proxy::json_text_size(reader.raw()) == strings.back().size());
+            VERIFY(reader.text_size() == strings.back().size());
         }
         if (token == JsonToken::Number) nutgate::proxy::json_integer(reader.raw());
     }

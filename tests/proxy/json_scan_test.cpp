@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "plain_run.h"
+
 using namespace nutgate::proxy;
 
 namespace {
@@ -14,6 +16,15 @@ bool accepts(std::string_view text) {
         if (token == JsonToken::End) return true;
         if (token == JsonToken::Error) return false;
     }
+}
+
+// Also of what is no character: surrogates.
+std::string in_utf8(std::uint32_t point) {
+    const auto byte = [](std::uint32_t bits) { return static_cast<char>(bits); };
+    const auto rest = [&](int shift) { return byte(0x80 | ((point >> shift) & 0x3f)); };
+    if (point < 0x800) return {byte(0xc0 | point >> 6), rest(0)};
+    if (point < 0x10000) return {byte(0xe0 | point >> 12), rest(6), rest(0)};
+    return {byte(0xf0 | point >> 18), rest(12), rest(6), rest(0)};
 }
 
 }  // namespace
@@ -113,8 +124,45 @@ TEST_CASE("json: a key is known however it is escaped") {
 TEST_CASE("json: text is decoded, and measured without decoding") {
     const std::string raw = R"("a\n\u00e9\ud83d\ude00\/")";
     CHECK(json_text(raw) == "a\n\xc3\xa9\xf0\x9f\x98\x80/");
-    CHECK(json_text_size(raw) == json_text(raw).size());
-    CHECK(json_text_size("\"abc\"") == 3);
+    JsonReader reader{raw};
+    REQUIRE(reader.next() == JsonToken::String);
+    CHECK(reader.text_size() == json_text(raw).size());
+    reader = JsonReader{"{\"k\\u0065y\":1}"};
+    REQUIRE(reader.next() == JsonToken::BeginObject);
+    REQUIRE(reader.next() == JsonToken::Key);
+    CHECK(reader.text_size() == 3);
+}
+
+// Blocks are looked at as a whole: each of their places must count, and so must what is left.
+TEST_CASE("json: a run of plain text ends at the first character that is not plain, anywhere") {
+    for (int c = 0; c < 256; ++c) {
+        const bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+        for (std::size_t size = 1; size < 50; ++size) {
+            for (std::size_t at = 0; at < size; ++at) {
+                std::string text(size, 'x');
+                text[at] = static_cast<char>(c);
+                const std::size_t run = plain ? size : at;
+                const bool good = plain_run(text) == run && plain_run_portable(text) == run;
+                if (!good) FAIL_CHECK("character " << c << " at " << at << " of " << size);
+            }
+        }
+    }
+    CHECK(plain_run("") == 0);
+    CHECK(plain_run_portable("") == 0);
+}
+
+TEST_CASE("json: every character of Unicode is taken, and none that is cut, wherever it stands") {
+    for (std::uint32_t point = 0x80; point < 0x110000; point += point < 0x900 ? 1 : 0x7d) {
+        const bool surrogate = point >= 0xd800 && point < 0xe000;
+        const std::string character = in_utf8(point);
+        for (const std::size_t before : {0U, 13U, 15U}) {
+            const std::string text = '"' + std::string(before, 'x') + character;
+            const bool good =
+                accepts(text + '"') == !surrogate && accepts(text + "yz\"") == !surrogate;
+            if (!good) FAIL_CHECK("U+" << point << " behind " << before);
+            if (accepts(text.substr(0, text.size() - 1) + '"')) FAIL_CHECK("cut: U+" << point);
+        }
+    }
 }
 
 TEST_CASE("json: an integer is written as one") {
