@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "usage_fields.h"
+
 namespace nutgate::proxy {
 namespace {
 
@@ -93,43 +95,58 @@ bool may_hold_usage(std::string_view key) {
     return false;
 }
 
+void take_member(Chunk& chunk, std::string_view key, Chunk::Value value) {
+    const auto keep = [&value](std::optional<Span>& where, JsonToken wanted) {
+        if (value.first == wanted) where = value.place;
+    };
+    if (key_is(key, "error")) {
+        chunk.has_error = value.first != JsonToken::Null;
+    } else if (key_is(key, "usage")) {
+        chunk.usage = value;
+    } else if (key_is(key, "metadata")) {
+        chunk.metadata = value;
+    } else if (key_is(key, "provider")) {
+        chunk.has_provider = true;
+    } else if (key_is(key, "id")) {
+        keep(chunk.id, JsonToken::String);
+    } else if (key_is(key, "model")) {
+        keep(chunk.model, JsonToken::String);
+    } else if (key_is(key, "created")) {
+        keep(chunk.created, JsonToken::Number);
+    } else if (may_hold_usage(key)) {
+        chunk.other_usage = true;
+    }
+}
+
 }  // namespace
 
 std::optional<Chunk> read_chunk(std::string_view json) {
     JsonReader reader{json};
     if (reader.next() != JsonToken::BeginObject) return std::nullopt;
     Chunk chunk;
+    UsageReader usage;
     while (const auto member = reader.next_member()) {
+        chunk.empty = false;
         const auto& [key, first] = *member;
         if (key_is(key, "choices")) {
             read_choices(reader, first, chunk);
             continue;
         }
-        const auto place = reader.skip(first);
-        if (!place) return std::nullopt;
-        if (key_is(key, "error")) {
-            chunk.has_error = first != JsonToken::Null;
-        } else if (key_is(key, "usage")) {
-            chunk.usage.reset();
-            if (first == JsonToken::BeginObject) chunk.usage = place;
-        } else if (key_is(key, "id") && first == JsonToken::String) {
-            chunk.id = place;
-        } else if (key_is(key, "model") && first == JsonToken::String) {
-            chunk.model = place;
-        } else if (key_is(key, "created") && first == JsonToken::Number) {
-            chunk.created = place;
-        } else if (may_hold_usage(key)) {
-            chunk.other_usage = true;
-        }
+        Span place = reader.span();
+        if (!usage.take(reader, key, first)) (void)reader.skip(first);
+        if (reader.failed()) return std::nullopt;
+        place.end = reader.span().end;
+        take_member(chunk, key, {place, first});
     }
+    chunk.end = reader.span().begin;
     if (reader.next() != JsonToken::End) return std::nullopt;
+    chunk.fields = usage.found();
     return chunk;
 }
 
-Delivered delivered_in(std::string_view json) {
-    Delivered delivered{.text_bytes = 0, .text_deltas = 0, .bytes = json.size()};
-    if (const auto chunk = read_chunk(json)) delivered.text_bytes = chunk->text_bytes;
-    return delivered;
+std::optional<UsageFields> find_usage(std::string_view json) {
+    const auto chunk = read_chunk(json);
+    return chunk ? chunk->fields : std::nullopt;
 }
 
 }  // namespace nutgate::proxy

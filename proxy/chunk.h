@@ -1,6 +1,8 @@
-// One chunk of a chat completion, as far as metering has to look into it.
+// One chunk of a chat completion, as far as metering has to look into it: once, since an answer is
+// long and most of it is read for nothing.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -11,12 +13,26 @@
 namespace nutgate::proxy {
 
 struct Chunk {
+    struct Value {
+        Span place;
+        JsonToken first;
+    };
+
     bool choices_empty = false;  // "choices": []
     bool has_error = false;      // "error", and not null.
     bool finish_reason = false;  // Some choice has one.
     bool other_usage = false;    // A member that usage may hide in, other than "usage".
     std::uint64_t text_bytes = 0;
-    std::optional<Span> id, model, created, usage;  // Of their values; usage only if an object.
+    std::optional<UsageFields> fields;  // As find_usage() has them.
+    std::optional<Span> id, model, created;
+
+    // For what is put into it: the last of a name is the one that parsers take.
+    std::optional<Value> usage, metadata;
+    bool has_provider = false;
+    bool empty = true;
+    std::size_t end = 0;  // Of the closing brace.
+
+    bool has_usage() const { return usage && usage->first == JsonToken::BeginObject; }
 };
 
 // Empty if it is not a JSON object. Takes whole answers too: their choices have a `message` where

@@ -106,6 +106,29 @@ std::uint32_t read_escape(std::string_view text, std::size_t& at) {
     return static_cast<std::uint32_t>(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
 }
 
+void put_in_order(std::vector<Edit>& edits) {
+    std::stable_sort(edits.begin(), edits.end(),
+                     [](const Edit& a, const Edit& b) { return a.where.begin < b.where.begin; });
+}
+
+// What becomes of the text behind `at`, before which there is no edit.
+std::string edited_from(std::size_t at, std::string_view text, const std::vector<Edit>& edits) {
+    VERIFY(at <= text.size());
+    std::size_t grown = text.size() - at;
+    for (const Edit& edit : edits) grown += edit.replacement.size();
+    std::string changed;
+    changed.reserve(grown);
+    for (const Edit& edit : edits) {
+        VERIFY(edit.where.begin >= at && edit.where.end >= edit.where.begin);
+        changed += text.substr(at, edit.where.begin - at);
+        changed += edit.replacement;
+        at = edit.where.end;
+    }
+    VERIFY(at <= text.size());
+    changed += text.substr(at);
+    return changed;
+}
+
 }  // namespace
 
 JsonToken JsonReader::fail() {
@@ -335,22 +358,17 @@ std::optional<std::int64_t> json_integer(std::string_view raw) {
 }
 
 std::string apply_edits(std::string_view text, std::vector<Edit> edits) {
-    std::stable_sort(edits.begin(), edits.end(),
-                     [](const Edit& a, const Edit& b) { return a.where.begin < b.where.begin; });
-    std::size_t grown = text.size();
-    for (const Edit& edit : edits) grown += edit.replacement.size();
-    std::string changed;
-    changed.reserve(grown);
-    std::size_t at = 0;
-    for (const Edit& edit : edits) {
-        VERIFY(edit.where.begin >= at && edit.where.end >= edit.where.begin);
-        changed += text.substr(at, edit.where.begin - at);
-        changed += edit.replacement;
-        at = edit.where.end;
-    }
-    VERIFY(at <= text.size());
-    changed += text.substr(at);
-    return changed;
+    put_in_order(edits);
+    return edited_from(0, text, edits);
+}
+
+void edit_in_place(std::string& text, std::vector<Edit> edits) {
+    if (edits.empty()) return;
+    put_in_order(edits);
+    const std::size_t first = edits.front().where.begin;
+    const std::string tail = edited_from(first, text, edits);
+    text.resize(first);
+    text += tail;
 }
 
 }  // namespace nutgate::proxy

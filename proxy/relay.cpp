@@ -197,9 +197,11 @@ http::Task<Relayed> relay_whole(Leg leg, Flight& flight, std::size_t bytes_max) 
         http::ApiError why = upstream_nonsense();
         co_return fail(std::move(why));
     }
-    const Receipt receipt =
-        flight.settle(Flight::End::Complete, find_usage(body), delivered_in(body));
-    http::Response response = http::json_response(200, splice_receipt(body, receipt));
+    const Delivered delivered{
+        .text_bytes = answer->text_bytes, .text_deltas = 0, .bytes = body.size()};
+    const Receipt receipt = flight.settle(Flight::End::Complete, answer->fields, delivered);
+    splice_receipt(body, *answer, receipt);
+    http::Response response = http::json_response(200, std::move(body));
     add_cost_headers(response.headers, receipt);
     if (!co_await leg.client.respond(std::move(response))) flight.metrics().clients_gone.add();
     co_return Relayed{};

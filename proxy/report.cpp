@@ -1,10 +1,8 @@
 #include "report.h"
 
-#include <optional>
 #include <utility>
 #include <vector>
 
-#include "json_scan.h"
 #include "nutgate/http/error_envelope.h"
 
 namespace nutgate::proxy {
@@ -37,55 +35,24 @@ std::string cost_json(const Receipt& receipt) {
 }
 
 // The members that go into `usage`, without braces.
-std::string usage_members(const Receipt& receipt) {
-    return "\"cost\":" + cost_json(receipt) +
-           ",\"cost_sats\":" + number(to_sat_floor(receipt.cost.total).raw()) +
+std::string usage_members(const Receipt& receipt, const std::string& cost) {
+    return "\"cost\":" + cost + ",\"cost_sats\":" + number(to_sat_floor(receipt.cost.total).raw()) +
            ",\"remaining_balance_msats\":" + number(receipt.remaining.raw());
 }
 
-std::string whole_usage(const Receipt& receipt) {
+std::string whole_usage(const Receipt& receipt, const std::string& cost) {
     const Usage& usage = receipt.metered.usage;
     return R"({"prompt_tokens":)" + number(usage.input()) + R"(,"completion_tokens":)" +
            number(usage.output()) + R"(,"total_tokens":)" + number(usage.input() + usage.output()) +
            R"(,"prompt_tokens_details":{"cached_tokens":)" + number(usage.in_cached) +
            R"(},"completion_tokens_details":{"reasoning_tokens":)" + number(usage.out_reasoning) +
-           "}," + usage_members(receipt) + '}';
+           "}," + usage_members(receipt, cost) + '}';
 }
 
-std::string routstr_member(const Receipt& receipt) {
-    return R"("routstr":{"cost":)" + cost_json(receipt) + R"(,"sats_cost":)" +
+std::string routstr_member(const Receipt& receipt, const std::string& cost) {
+    return R"("routstr":{"cost":)" + cost + R"(,"sats_cost":)" +
            number(to_sat_floor(receipt.cost.total).raw()) + R"(,"remaining_balance_msats":)" +
            number(receipt.remaining.raw()) + '}';
-}
-
-struct Value {
-    Span place;
-    JsonToken first;
-};
-
-struct Places {
-    std::optional<Value> usage;  // The last of that name, which is the one that parsers take.
-    std::optional<Value> metadata;
-    bool has_provider = false;
-    bool empty = true;
-    std::size_t end = 0;  // Of the closing brace.
-};
-
-std::optional<Places> find_places(std::string_view json) {
-    JsonReader reader{json};
-    if (reader.next() != JsonToken::BeginObject) return std::nullopt;
-    Places places;
-    while (const auto member = reader.next_member()) {
-        places.empty = false;
-        const auto place = reader.skip(member->first);
-        if (!place) return std::nullopt;
-        if (key_is(member->key, "usage")) places.usage = Value{*place, member->first};
-        if (key_is(member->key, "metadata")) places.metadata = Value{*place, member->first};
-        if (key_is(member->key, "provider")) places.has_provider = true;
-    }
-    places.end = reader.span().begin;
-    if (reader.next() != JsonToken::End) return std::nullopt;
-    return places;
 }
 
 // Puts members into the object at `place`, after those that it has.
@@ -115,39 +82,44 @@ void rename_members(std::string_view json, Span object, std::vector<Edit>& edits
 }
 
 // What is added at the end of the whole object, each with a comma before it.
-std::string put_usage_and_metadata(std::string_view json, const Places& places,
+std::string put_usage_and_metadata(std::string_view json, const Chunk& answer,
                                    const Receipt& receipt, std::vector<Edit>& edits) {
     std::string added;
+    const std::string cost = cost_json(receipt);
     const bool told = receipt.metered.source != UsageSource::Estimate;
-    if (!places.usage) {
-        added += ",\"usage\":" + whole_usage(receipt);
-    } else if (places.usage->first == JsonToken::BeginObject && told) {
-        rename_members(json, places.usage->place, edits);
-        put_into_object(json, places.usage->place, usage_members(receipt), edits);
+    if (!answer.usage) {
+        added += ",\"usage\":" + whole_usage(receipt, cost);
+    } else if (answer.usage->first == JsonToken::BeginObject && told) {
+        rename_members(json, answer.usage->place, edits);
+        put_into_object(json, answer.usage->place, usage_members(receipt, cost), edits);
     } else {
-        edits.push_back({places.usage->place, whole_usage(receipt)});
+        edits.push_back({answer.usage->place, whole_usage(receipt, cost)});
     }
-    if (!places.metadata) {
-        added += ",\"metadata\":{" + routstr_member(receipt) + '}';
-    } else if (places.metadata->first == JsonToken::BeginObject) {
-        put_into_object(json, places.metadata->place, routstr_member(receipt), edits);
-    } else if (places.metadata->first == JsonToken::Null) {
-        edits.push_back({places.metadata->place, '{' + routstr_member(receipt) + '}'});
+    if (!answer.metadata) {
+        added += ",\"metadata\":{" + routstr_member(receipt, cost) + '}';
+    } else if (answer.metadata->first == JsonToken::BeginObject) {
+        put_into_object(json, answer.metadata->place, routstr_member(receipt, cost), edits);
+    } else if (answer.metadata->first == JsonToken::Null) {
+        edits.push_back({answer.metadata->place, '{' + routstr_member(receipt, cost) + '}'});
     }
-    if (!places.has_provider) added += ",\"provider\":" + http::json_quote(receipt.provider);
+    if (!answer.has_provider) added += ",\"provider\":" + http::json_quote(receipt.provider);
     return added;
 }
 
 }  // namespace
 
 std::string splice_receipt(std::string_view json, const Receipt& receipt) {
-    const auto places = find_places(json);
-    if (!places) return std::string{json};
+    std::string spliced{json};
+    if (const auto answer = read_chunk(json)) splice_receipt(spliced, *answer, receipt);
+    return spliced;
+}
+
+void splice_receipt(std::string& json, const Chunk& answer, const Receipt& receipt) {
     std::vector<Edit> edits;
-    std::string added = put_usage_and_metadata(json, *places, receipt, edits);
-    if (places->empty && !added.empty()) added.erase(0, 1);
-    if (!added.empty()) edits.push_back({{places->end, places->end}, std::move(added)});
-    return apply_edits(json, std::move(edits));
+    std::string added = put_usage_and_metadata(json, answer, receipt, edits);
+    if (answer.empty && !added.empty()) added.erase(0, 1);
+    if (!added.empty()) edits.push_back({{answer.end, answer.end}, std::move(added)});
+    edit_in_place(json, std::move(edits));
 }
 
 std::string receipt_event(const SseMeter& meter, std::string_view model, const Receipt& receipt) {

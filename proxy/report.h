@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "chunk.h"
 #include "nutgate/base/amount.h"
 #include "nutgate/http/message.h"
 #include "nutgate/proxy/meter.h"
@@ -23,6 +24,8 @@ struct Receipt {
 // `cost` is kept as `upstream_cost`, everything else stays byte for byte. A text that is no JSON
 // object comes back as it is.
 std::string splice_receipt(std::string_view json, const Receipt& receipt);
+// The same in its own place, for whoever has read it already: as `answer`.
+void splice_receipt(std::string& json, const Chunk& answer, const Receipt& receipt);
 
 // The last data event of a stream: the upstream's own usage chunk where there was one, with the
 // report in it, or one made here.

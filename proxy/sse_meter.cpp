@@ -159,13 +159,10 @@ bool SseMeter::look_at(std::string_view data) {
     keep(model_json_, chunk->model);
     keep(created_json_, chunk->created);
 
-    // Few chunks say what was used, so few are read twice.
-    if (!chunk->usage && !chunk->other_usage) return !done_;
-    const auto fields = find_usage(data);
-    if (!fields) return !done_;
+    if (!chunk->fields || (!chunk->has_usage() && !chunk->other_usage)) return !done_;
     if (!usage_) usage_.emplace();
-    usage_->overwrite_with(*fields);
-    if (chunk->choices_empty && chunk->usage && !chunk->has_error) {
+    usage_->overwrite_with(*chunk->fields);
+    if (chunk->choices_empty && chunk->has_usage() && !chunk->has_error) {
         usage_chunk_ = data;
         return false;
     }

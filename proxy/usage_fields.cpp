@@ -1,10 +1,8 @@
 // What upstreams say of their work: the shapes of metering-and-gateways 3.1, in one place.
-#include <algorithm>
-#include <array>
-#include <charconv>
+#include "usage_fields.h"
 
-#include "json_scan.h"
-#include "nutgate/proxy/meter.h"
+#include <algorithm>
+#include <initializer_list>
 
 namespace nutgate::proxy {
 namespace {
@@ -153,36 +151,34 @@ void UsageFields::overwrite_with(const UsageFields& newer) {
     take(reasoning_tokens, newer.reasoning_tokens);
 }
 
-std::optional<UsageFields> find_usage(std::string_view json) {
-    JsonReader reader{json};
-    UsageFields fields;
-    UsageFields timings;
-    const auto usage_within = [&](std::string_view key, JsonToken value) {
-        if (!key_is(key, "usage")) return false;
-        read_usage(reader, value, fields);
+bool UsageReader::take(JsonReader& reader, std::string_view key, JsonToken first) {
+    const auto usage_within = [&](std::string_view inner, JsonToken value) {
+        if (!key_is(inner, "usage")) return false;
+        read_usage(reader, value, fields_);
         return true;
     };
-    read_object(reader, reader.next(), [&](std::string_view key, JsonToken value) {
-        if (usage_within(key, value)) return true;
-        if (key_is(key, "response") || key_is(key, "message") || key_is(key, "x_groq")) {
-            read_object(reader, value, usage_within);
-            return true;
-        }
-        if (key_is(key, "usageMetadata")) {
-            read_usage_metadata(reader, value, fields);
-            return true;
-        }
-        if (key_is(key, "timings")) {
-            read_timings(reader, value, timings);
-            return true;
-        }
-        return false;
-    });
-    if (reader.failed()) return std::nullopt;
+    if (usage_within(key, first)) return true;
+    if (key_is(key, "response") || key_is(key, "message") || key_is(key, "x_groq")) {
+        read_object(reader, first, usage_within);
+        return true;
+    }
+    if (key_is(key, "usageMetadata")) {
+        read_usage_metadata(reader, first, fields_);
+        return true;
+    }
+    if (key_is(key, "timings")) {
+        read_timings(reader, first, timings_);
+        return true;
+    }
+    return false;
+}
+
+std::optional<UsageFields> UsageReader::found() const {
     // Where both are there, usage is the word and the timings are a by-product.
-    timings.overwrite_with(fields);
-    if (is_empty(timings)) return std::nullopt;
-    return timings;
+    UsageFields all = timings_;
+    all.overwrite_with(fields_);
+    if (is_empty(all)) return std::nullopt;
+    return all;
 }
 
 std::int64_t estimate_tokens(const Delivered& delivered, std::int64_t bytes_per_token) {

@@ -24,14 +24,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         twice.overwrite_with(*fields);
         VERIFY(twice.usage() == usage && twice.complete() == fields->complete());
     }
-    const Delivered delivered = delivered_in(answer);
-    VERIFY(delivered.text_bytes <= answer.size());
-    const auto estimate = estimate_tokens(delivered, 1 + data[0] % 8);
-    VERIFY(estimate >= 0 && estimate <= kTokensMax);
     if (const auto chunk = read_chunk(answer)) {
-        for (const auto& span : {chunk->id, chunk->model, chunk->created, chunk->usage}) {
-            if (span) VERIFY(span->begin < span->end && span->end <= answer.size());
+        VERIFY(chunk->text_bytes <= answer.size());
+        const auto estimate = estimate_tokens(
+            {.text_bytes = chunk->text_bytes, .text_deltas = 0, .bytes = size}, 1 + data[0] % 8);
+        VERIFY(estimate >= 0 && estimate <= kTokensMax);
+        const auto is_within = [answer](const Span& span) {
+            return span.begin < span.end && span.end <= answer.size();
+        };
+        for (const auto& span : {chunk->id, chunk->model, chunk->created}) {
+            VERIFY(!span || is_within(*span));
         }
+        for (const auto& value : {chunk->usage, chunk->metadata}) {
+            VERIFY(!value || is_within(value->place));
+        }
+        VERIFY(answer[chunk->end] == '}');
     }
 
     const int status = 300 + data[0] % 100 + 100 * (data[0] % 3);

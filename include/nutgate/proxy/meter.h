@@ -42,9 +42,6 @@ struct Delivered {
     std::uint64_t bytes = 0;
 };
 
-// Of a whole answer in JSON.
-Delivered delivered_in(std::string_view json);
-
 // The estimate of tokens in text. Servers send a delta per token, so a count of deltas is the
 // better figure where it is the larger one.
 std::int64_t estimate_tokens(const Delivered& delivered, std::int64_t bytes_per_token);
