@@ -102,6 +102,7 @@ class Books:
         self.tokens: list[Token] = []
         self.paid_in = self.costs_reported = self.answers = self.cut_answers = 0
         self.unbilled = self.charged_of_cut = 0
+        self.stormy_until = 0.0  # Until then the node may have stood still, with all that it does.
         self.oldest_unbilled = 0.0
 
     def account(self, name: str, shared: bool = False) -> "Account":
@@ -243,8 +244,8 @@ class Account:
             self.left_in, self.left_at = request.generation, time.monotonic()
 
     def has_late_charges(self) -> bool:
-        return (self.left_in == self.books.generation
-                and time.monotonic() - self.left_at < LATE_SECONDS)
+        since = max(self.left_at, self.books.stormy_until)
+        return self.left_in == self.books.generation and time.monotonic() - since < LATE_SECONDS
 
     def owes(self, request: Request, least: int) -> None:
         """Without a kill, what a client left costs at least what had come of it, once it is over."""

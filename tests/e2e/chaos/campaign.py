@@ -242,7 +242,9 @@ class Campaign:
         answers = self.books.answers
         self.go_on()
         self.storms += 1
+        self.books.stormy_until = float("inf")
         storm(self.rng, self.node)
+        self.books.stormy_until = time.monotonic()
         harness.until(lambda: self.check() or self.books.answers >= answers + ANSWERS_BETWEEN_KILLS,
                       "the clients get on with their work")
         self.park()

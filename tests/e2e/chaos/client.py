@@ -158,7 +158,7 @@ class Client(threading.Thread):
         key = child.key if child else key
         request = account.begin(cost_of(tokens), f"{kind} {asked}")
         body = self.body(tokens, asked)
-        bound = account.bound()
+        bound, is_alone = account.bound(), self.is_alone(account, child)
         try:
             self.world.requests += 1
             answer = self.line.ask("/v1/chat/completions", "POST", body, key or account.key, kind)
@@ -170,7 +170,7 @@ class Client(threading.Thread):
         when = time.monotonic()
         if answer.status != 200:
             account.refused(repr(answer))
-            return self.judge_refusal(account, answer, asked, child)
+            return self.judge_refusal(account, answer, asked, is_alone)
         usage = answer.json()["usage"]
         self.judge_cost(account, request, usage["cost"]["total_msats"])
         if int(answer.headers["x-routstr-cost-msats"]) != request.cost:
@@ -178,12 +178,12 @@ class Client(threading.Thread):
         account.completed(request, request.cost, when)
         if child:
             child.completed(request, when)
-        if not account.shared and not child:
-            account.shown(usage["remaining_balance_msats"], bound, "remaining_balance_msats")
+        if not account.shared:
+            left = usage["remaining_balance_msats"]
+            account.shown(left, bound, "remaining_balance_msats")
             # Of a key that was topped up it may be told without the latest money, but of no other.
-            is_sure = sum(account.credits.values()) == 1 and not account.has_late_charges()
-            self.must(not is_sure or usage["remaining_balance_msats"] >= account.low, account,
-                      f"{usage['remaining_balance_msats']} is too little to be left")
+            is_sure = is_alone and sum(account.credits.values()) == 1
+            self.must(not is_sure or left >= account.low, account, f"{left} is too little to be left")
         return 200
 
     def nobody(self, account: Account) -> int:
@@ -202,17 +202,18 @@ class Client(threading.Thread):
         if cost != request.cost:
             raise Violation(f"{account.name}: cost {cost} in place of {request.cost}", account)
 
-    def judge_refusal(self, account: Account, answer, asked: str,
-                      child: Child | None = None) -> int:
+    @staticmethod
+    def is_alone(account: Account, child: Child | None = None) -> bool:
+        """Before a request: whether nothing else can hold money, or a budget, that it needs."""
+        return not account.shared and child is None and not account.has_late_charges()
+
+    def judge_refusal(self, account: Account, answer, asked: str, is_alone: bool) -> int:
         if answer.status == 503:
             self.busy(answer)
-        elif child and answer.status == 402:
-            pass  # Its budget: how much of it abandoned requests hold is not known here.
         elif answer.status == 402:
-            needed = answer.json()["detail"]["amount_required_msat"]
-            # With requests of others, or abandoned ones, under way it may well be too little.
-            if not account.shared and not account.has_late_charges() and account.low >= needed:
-                raise Violation(f"{account.name}: {needed} is called too much: {answer}", account)
+            if is_alone:
+                needed = answer.json()["detail"]["amount_required_msat"]
+                self.must(account.low < needed, account, f"{needed} is called too much: {answer}")
         elif not (answer.status == 502 and "fail=" in asked):
             raise Violation(f"{account.name}: {answer}", account)
         return answer.status
@@ -221,6 +222,7 @@ class Client(threading.Thread):
         tokens = self.rng.randint(2, 40)
         request = account.begin(cost_of(tokens), f"stream {asked} leave {leave_after}")
         seen, receipt, done = 0, b"", False
+        is_alone = self.is_alone(account)
         try:
             self.world.requests += 1
             stream = self.line.stream("/v1/chat/completions", self.body(tokens, asked, stream=True),
@@ -228,7 +230,7 @@ class Client(threading.Thread):
             if stream.status != 200:
                 answer = harness.Answer(stream.status, stream.headers, stream.rest())
                 account.refused(repr(answer))
-                return self.judge_refusal(account, answer, asked)
+                return self.judge_refusal(account, answer, asked, is_alone)
             while (event := stream.event()) is not None:
                 if event == b"[DONE]":
                     done, when = True, time.monotonic()
