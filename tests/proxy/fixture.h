@@ -247,10 +247,16 @@ private:
 // Wraps a database whose submitted bodies can be made to fail.
 class FaultyDatabase final : public store::Database {
 public:
+    enum class Fault { Fails, Lies };
     explicit FaultyDatabase(store::Database& inner) : inner_{inner} {}
     void submit(std::function<bool(store::Tx&)> body, Done done) override {
-        if (failing) return done(store::StoreFailure{"made to fail"});
-        if (!lying) return inner_.submit(std::move(body), std::move(done));
+        const bool now = at_ > 0 && --at_ == 0;
+        if (failing || (now && fault_ == Fault::Fails)) {
+            return done(store::StoreFailure{"made to fail"});
+        }
+        if (!lying && !(now && fault_ == Fault::Lies)) {
+            return inner_.submit(std::move(body), std::move(done));
+        }
         inner_.submit(std::move(body), [done = std::move(done)](const auto&) {
             done(store::StoreFailure{"said to have failed"});
         });
@@ -260,17 +266,29 @@ public:
     }
     std::atomic<bool> failing = false;
     std::atomic<bool> lying = false;  // Commits, and says that it did not.
+    // Does so with the n-th submission from now on, and with no other.
+    void fault_at(int n, Fault fault) {
+        fault_ = fault;
+        at_ = n;
+    }
+    bool came_so_far() const { return at_ <= 0; }
 
 private:
     void run_transaction(const std::function<bool(store::Tx&)>&) override { VERIFY(false); }
     void run_read(const std::function<void(store::Reader&)>&) override { VERIFY(false); }
     store::Database& inner_;
+    std::atomic<Fault> fault_ = Fault::Fails;
+    std::atomic<int> at_ = 0;
 };
 
 class Node {
 public:
     explicit Node(proxy::Price price = default_price(), std::vector<proxy::Model> more = {})
-        : database{store::open(dir.database_url()).value()} {
+        : Node{"", price, std::move(more)} {}
+    // `url`: of another database than a file of its own.
+    explicit Node(const std::string& url, proxy::Price price = default_price(),
+                  std::vector<proxy::Model> more = {})
+        : database{store::open(url.empty() ? dir.database_url() : url).value()} {
         REQUIRE(Ledger::migrate(*database));
         REQUIRE(Keyring::migrate(*database));
         proxy::Model model{.id = *ModelId::parse("small"),
@@ -300,7 +318,8 @@ public:
 
     void open() {
         till = std::make_unique<proxy::Till>(
-            proxy::Till::Books{faulty, ledger, keyring, clock, random}, till_options, metrics);
+            proxy::Till::Books{*till_database, ledger, keyring, clock, random}, till_options,
+            metrics);
         gateway = std::make_unique<proxy::Gateway>(
             proxy::Gateway::Services{keyring, *till, redeemer, *models, clock, metrics}, options);
     }
@@ -384,6 +403,7 @@ public:
     metrics::Registry metrics;
     std::unique_ptr<store::Database> database;
     FaultyDatabase faulty{*database};
+    store::Database* till_database = &faulty;
     Ledger ledger{clock};
     Keyring keyring{test_seed(), clock};
     FakeUpstream upstream;

@@ -6,33 +6,14 @@
 #include <deque>
 #include <future>
 
-#include "fixture.h"
+#include "till_customer.h"
 
 using namespace nutgate;
 using namespace nutgate::test;
 using namespace nutgate::literals;
-using proxy::Draw;
 using Why = proxy::DrawRefusal::Why;
-using Drawn = Result<Draw, proxy::DrawRefusal>;
 
 namespace {
-
-Drawn draw(Node& node, const KeyId& key, Msat amount) {
-    std::optional<Drawn> drawn;
-    run_all({[&]() -> http::Task<void> {
-        auto answer = co_await node.till->draw(key, amount);
-        drawn.emplace(std::move(answer));
-    }});
-    REQUIRE(drawn.has_value());
-    return *std::move(drawn);
-}
-
-// Draws and settles at once. Returns what may be spent afterwards.
-Msat spend(Node& node, const KeyId& key, Msat amount, Msat cost) {
-    auto drawn = draw(node, key, amount);
-    REQUIRE(drawn.has_value());
-    return drawn->settle(cost);
-}
 
 Msat unposted(const Node& node, const KeyId& key) {
     Msat sum;
