@@ -30,8 +30,11 @@ Server::Options small_options() {
 // goes unseen.
 std::string told(const Request& request) {
     std::string text{to_text(request.method)};
-    text += " " + request.path + "?" + request.query + " " + request.client_ip + "\n";
-    for (const auto& [name, value] : request.headers.entries()) text += name + ":" + value + "\n";
+    text.append(" ").append(request.path).append("?").append(request.query);
+    text.append(" ").append(request.client_ip).append("\n");
+    for (const auto& [name, value] : request.headers.entries()) {
+        text.append(name).append(":").append(value).append("\n");
+    }
     return text + request.body;
 }
 
