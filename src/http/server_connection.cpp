@@ -12,6 +12,7 @@
 namespace nutgate::http {
 namespace {
 
+constexpr std::size_t kBodyReadMin = 16 * 1024;
 constexpr std::size_t kBodyReadMax = 256 * 1024;
 constexpr std::size_t kBodyKeptMax = 16 * 1024;
 constexpr std::size_t kLingerBytesMax = 8 * 1024 * 1024;
@@ -216,23 +217,27 @@ void Connection::set_body_deadline(Monotonic::time_point begin, std::size_t rece
     deadline_.set_at(begin + server_.options.body_timeout + earned);
 }
 
-// What is declared is not reserved, only what has come is, so a lie costs its teller only.
+// What is declared is not taken, only what has come and as much again, so a lie costs its teller
+// only. What is reserved beyond it, so that a long body need not move often, is addresses: there is
+// no memory behind them before something comes.
 Task<bool> Connection::read_sized_body() {
+    constexpr std::size_t kReservedPerByte = 16;
     const auto begin = Monotonic::now();
     const auto size = static_cast<std::size_t>(parser_->body_bytes());
     auto& body = request_.body;
-    const auto ready = std::min(size, in_.size());
-    body.assign(in_.bytes().substr(0, ready));
-    in_.consume(ready);
-    while (body.size() < size) {
-        set_body_deadline(begin, body.size());
-        const auto before = body.size();
-        const auto step =
-            std::min(size - before, std::clamp(before, std::size_t{16384}, kBodyReadMax));
-        body.resize(before + step);
+    auto received = std::min(size, in_.size());
+    body.assign(in_.bytes().substr(0, received));
+    in_.consume(received);
+    while (received < size) {
+        set_body_deadline(begin, received);
+        if (received == body.size()) {
+            const auto step = std::clamp(received, kBodyReadMin, kBodyReadMax);
+            body.reserve(std::min(size, kReservedPerByte * std::max(received, kBodyReadMin)));
+            body.resize(std::min(size, received + step));
+        }
         const auto [error, n] = co_await socket_.async_read_some(
-            boost::asio::buffer(body.data() + before, step), as_result);
-        body.resize(before + n);
+            boost::asio::buffer(body.data() + received, body.size() - received), as_result);
+        received += n;
         if (error) co_return co_await body_stopped(has_expired_ ? Fill::Expired : Fill::Closed);
     }
     co_return true;

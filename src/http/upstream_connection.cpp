@@ -133,7 +133,7 @@ Task<std::size_t> UpstreamConnection::read(std::size_t bytes_max, Milliseconds t
         begin_ = 0;
     }
     if ((end_ == storage_.size() || comes_in_bulk_) && storage_.size() < bytes_max) {
-        storage_.resize(std::min(std::max(2 * storage_.size(), kBufferFirst), bytes_max));
+        storage_.resize(std::min(std::max(4 * storage_.size(), kBufferFirst), bytes_max));
     }
     const auto room = boost::asio::buffer(storage_.data() + end_, storage_.size() - end_);
     if (room.size() == 0) co_return 0;
@@ -161,7 +161,9 @@ bool UpstreamConnection::is_reusable() {
 
 void UpstreamConnection::rest(Milliseconds timeout) {
     deadline_.set(timeout);
-    constexpr std::size_t kKeptMax = 16 * 1024;
+    // As much as an answer in bulk needs: few connections wait, and the next answer is like the
+    // last.
+    constexpr std::size_t kKeptMax = 64 * 1024;
     if (storage_.size() > kKeptMax) std::vector<char>{}.swap(storage_);
 }
 
