@@ -1,5 +1,7 @@
 #include "relay.h"
 
+#include <algorithm>
+#include <charconv>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -163,6 +165,16 @@ private:
     std::optional<http::UpstreamFailure> failure_;
 };
 
+// As long as the upstream says that its answer is, within reason, and room for the receipt.
+std::size_t expected_size(const http::Headers& headers, std::size_t bytes_max) {
+    constexpr std::size_t kReceipt = 2 * 1024;
+    constexpr std::size_t kReservedMax = 4 * 1024 * 1024;
+    const auto text = headers.find("content-length");
+    std::size_t size = 0;
+    if (text) (void)std::from_chars(text->data(), text->data() + text->size(), size);
+    return std::min({size, bytes_max, kReservedMax}) + kReceipt;
+}
+
 }  // namespace
 
 http::Task<Relayed> relay_stream(Leg leg, Flight& flight) {
@@ -172,6 +184,7 @@ http::Task<Relayed> relay_stream(Leg leg, Flight& flight) {
 
 http::Task<Relayed> relay_whole(Leg leg, Flight& flight, std::size_t bytes_max) {
     std::string body;
+    body.reserve(expected_size(leg.upstream.headers(), bytes_max));
     std::size_t drained = 0;
     for (;;) {
         const Piece piece = co_await leg.upstream.read();
