@@ -59,6 +59,9 @@ std::size_t Headers::count(std::string_view name) const {
 }
 
 void Headers::add(std::string name, std::string value) {
+    // As many as most heads have: growing there from one at a time moves each of them four times.
+    constexpr std::size_t kUsual = 16;
+    if (entries_.capacity() == 0) entries_.reserve(kUsual);
     entries_.emplace_back(std::move(name), std::move(value));
 }
 

@@ -83,7 +83,7 @@ public:
     struct Options {
         Milliseconds hold_time{600'000};       // Of a slice: renewed as long as it is in use.
         Milliseconds idle_time{2'000};         // Unused for that long, it is given back.
-        Milliseconds post_delay{2};            // How long a charge waits for others to join it.
+        Milliseconds post_delay{3};            // How long a charge waits for others to join it.
         Milliseconds retry_delay{100};         // After the database failed to take a batch.
         Milliseconds pause_timeout{5'000};     // How long pause() waits for the database.
         Milliseconds unposted_age_max{1'000};  // Of the oldest charge: beyond it nothing is drawn.
