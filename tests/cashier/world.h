@@ -7,6 +7,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,33 +26,81 @@ namespace nutgate::test {
 
 inline const cashu::MintUrl kPublicMint = *cashu::MintUrl::parse("http://node.example/mint");
 
-// The way to a mint, with faults in it.
+// The way to a mint, with faults in it. Thread-safe, but for what arrives late.
 class FaultyMint final : public cashu::MintClient {
 public:
-    enum class Fault { None, Away, AnswerLost, Refused };
+    enum class Fault {
+        None,
+        Away,         // Refused before a byte left us.
+        RequestLost,  // On the way there: a time-out.
+        AnswerLost,   // Done, and a time-out all the same.
+        Twice,        // Arrives twice; the second answer comes back.
+        Late,         // A time-out; it arrives just before the next call.
+        Later,        // Just before the one after that.
+        ServerError,  // Not done: 500.
+        ProxyError,   // Done, and in front of it something says 502.
+        TooMany,      // Not done: 429.
+        Cut,          // Done; half of the answer comes back.
+        Refused,      // The mint itself says no to a swap, for good.
+    };
+    // What is still on its way, whoever sent it.
+    struct Straggler {
+        cashu::MintMethod method;
+        std::string path;
+        std::string body;
+        int calls_before = 0;
+    };
 
     explicit FaultyMint(std::unique_ptr<cashu::MintClient> real) : real_{std::move(real)} {}
     void set(Fault fault) { fault_ = fault; }
+    // Of the n-th call from now on, and of no other.
+    void fault_at(int n, Fault fault) {
+        fault_once_ = fault;
+        at_ = n;
+    }
+    bool came_so_far() const { return at_ <= 0; }
     int calls() const { return calls_; }
+    std::optional<Straggler> take_straggler() { return std::exchange(straggler_, std::nullopt); }
+    void bring(std::optional<Straggler> straggler) { straggler_ = std::move(straggler); }
 
     Result<cashu::MintAnswer, cashu::MintFailure> call(cashu::MintMethod method,
                                                        std::string_view path,
                                                        std::string_view body) override {
         ++calls_;
-        const Fault fault = fault_;
+        if (straggler_ && --straggler_->calls_before == 0) {
+            const auto arrived = *take_straggler();
+            (void)real_->call(arrived.method, arrived.path, arrived.body);
+        }
+        const Fault fault = at_ > 0 && --at_ == 0 ? fault_once_.load() : fault_.load();
         if (fault == Fault::Away) return fail(cashu::MintFailure::NotSent);
+        if (fault == Fault::RequestLost) return fail(cashu::MintFailure::Ambiguous);
+        if (fault == Fault::ServerError) return cashu::MintAnswer{500, "oops"};
         if (fault == Fault::Refused && path == "/v1/swap") {
             return cashu::MintAnswer{400, R"({"detail":"no","code":11005})"};
         }
+        if (fault == Fault::TooMany) return cashu::MintAnswer{429, R"({"detail":"slow down"})"};
+        if (fault == Fault::Late || fault == Fault::Later) {
+            straggler_ = Straggler{.method = method,
+                                   .path = std::string{path},
+                                   .body = std::string{body},
+                                   .calls_before = fault == Fault::Late ? 1 : 2};
+            return fail(cashu::MintFailure::Ambiguous);
+        }
         auto answer = real_->call(method, path, body);
+        if (fault == Fault::Twice) answer = real_->call(method, path, body);
         if (fault == Fault::AnswerLost) return fail(cashu::MintFailure::Ambiguous);
+        if (fault == Fault::ProxyError) return cashu::MintAnswer{502, "<html>bad gateway</html>"};
+        if (fault == Fault::Cut && answer) answer->body.resize(answer->body.size() / 2);
         return answer;
     }
 
 private:
     std::unique_ptr<cashu::MintClient> real_;
     std::atomic<Fault> fault_ = Fault::None;
+    std::atomic<Fault> fault_once_ = Fault::None;
+    std::atomic<int> at_ = 0;
     std::atomic<int> calls_ = 0;
+    std::optional<Straggler> straggler_;
 };
 
 inline Secret test_seed(int n) { return Secret{Bytes(64, static_cast<std::byte>(n))}; }

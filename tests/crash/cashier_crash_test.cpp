@@ -1,5 +1,8 @@
-// A process that dies at every statement and around every commit of a deposit, an invoice and a
-// refund. Whatever it had done, the next one ends it: exactly once, and the books prove it.
+// A process that dies at every statement and around every commit of a deposit, an invoice, a refund
+// and a payout; and a network that fails each of their calls to the mint in every way, whether the
+// process goes on or is started anew. Whatever was done, it ends: exactly once, and the books prove
+// it.
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 
@@ -10,6 +13,7 @@
 using namespace nutgate;
 using namespace nutgate::literals;
 using test::Customer;
+using test::FaultyMint;
 using test::Node;
 using test::Receive;
 
@@ -59,9 +63,40 @@ struct Beginning {
     }
 };
 
+using Play = std::function<void(Node&)>;
+// Runs `operation` again and again, interrupted in another place each time, ends what is left of it
+// and lets `check` see.
+using Driver = void (*)(Beginning& world, Receive receive, const Play& operation,
+                        const Play& check);
+
+int unfinished(Node& node) {
+    const auto operations =
+        node.database.read([](store::Reader& reader)
+                               -> Result<std::vector<cashu::OperationView>, store::StoreFailure> {
+            return cashu::Wallet::operations(reader, 100);
+        });
+    REQUIRE(operations.has_value());
+    return static_cast<int>(
+        std::ranges::count_if(*operations, [](const cashu::OperationView& operation) {
+            return operation.state == cashu::OperationState::Submitted ||
+                   operation.state == cashu::OperationState::Blocked;
+        }));
+}
+
+void finish(Beginning& world, Node& node, const Play& check) {
+    node.audit();
+    world.clock.advance(Seconds{60});
+    REQUIRE(node.wallet.recover());
+    REQUIRE(node.cashier->recover());
+    node.audit();
+    CHECK(unfinished(node) == 0);
+    check(node);
+    node.audit();
+    CHECK(unfinished(node) == 0);
+}
+
 // Dies at the n-th step of `operation`, for every n; then starts again, and `check`s.
-void at_every_step(Beginning& world, Receive receive, const std::function<void(Node&)>& operation,
-                   const std::function<void(Node&)>& check) {
+void at_every_step(Beginning& world, Receive receive, const Play& operation, const Play& check) {
     int steps = 0;
     for (std::int64_t n = 1;; ++n) {
         CAPTURE(n);
@@ -79,17 +114,67 @@ void at_every_step(Beginning& world, Receive receive, const std::function<void(N
         const auto database = world.open("try.db");
         Node node{*database, world.lightning, world.clock, receive};
         REQUIRE(node.start());
-        node.audit();
-        world.clock.advance(Seconds{60});
-        REQUIRE(node.wallet.recover());
-        REQUIRE(node.cashier->recover());
-        node.audit();
-        check(node);
-        node.audit();
+        finish(world, node, check);
         if (!crashed) break;
         ++steps;
     }
     CHECK(steps > 5);  // Or nothing was tried.
+}
+
+enum class Afterwards {
+    GoesOn,
+    StartsAnew,
+    FailsAgain,  // So does the first call of the recovery, and then of the process after it.
+};
+
+// Returns whether there was a n-th call.
+bool fails_at(Beginning& world, Receive receive, const Play& operation, const Play& check, int n,
+              FaultyMint::Fault fault, Afterwards afterwards) {
+    world.copy();
+    const auto database = world.open("try.db");
+    auto node = std::make_unique<Node>(*database, world.lightning, world.clock, receive);
+    REQUIRE(node->start());
+    node->client.fault_at(n, fault);
+    operation(*node);
+    const bool came = node->client.came_so_far();
+    if (afterwards == Afterwards::FailsAgain) {
+        node->client.fault_at(1, fault);
+        world.clock.advance(Seconds{60});
+        REQUIRE(node->wallet.recover());
+        REQUIRE(node->cashier->recover());
+        node->audit();
+    }
+    if (afterwards != Afterwards::GoesOn) {
+        auto straggler = node->client.take_straggler();
+        node.reset();
+        node = std::make_unique<Node>(*database, world.lightning, world.clock, receive);
+        node->client.bring(std::move(straggler));
+        if (afterwards == Afterwards::FailsAgain) node->client.fault_at(1, fault);
+        REQUIRE(node->start());
+        node->client.fault_at(0, fault);
+    }
+    finish(world, *node, check);
+    return came;
+}
+
+// The n-th call to the mint fails, for every n and in every way.
+void at_every_call(Beginning& world, Receive receive, const Play& operation, const Play& check) {
+    using Fault = FaultyMint::Fault;
+    for (const Fault fault :
+         {Fault::Away, Fault::RequestLost, Fault::AnswerLost, Fault::Twice, Fault::Late,
+          Fault::Later, Fault::ServerError, Fault::ProxyError, Fault::TooMany, Fault::Cut}) {
+        for (const auto afterwards :
+             {Afterwards::GoesOn, Afterwards::StartsAnew, Afterwards::FailsAgain}) {
+            CAPTURE(static_cast<int>(fault));
+            CAPTURE(static_cast<int>(afterwards));
+            int n = 1;
+            for (;; ++n) {
+                CAPTURE(n);
+                if (!fails_at(world, receive, operation, check, n, fault, afterwards)) break;
+            }
+            CHECK((n > 1 || receive == Receive::OverNode));  // Or nothing was tried.
+        }
+    }
 }
 
 // By somebody new: each try makes the same tokens, which one wallet would take once only.
@@ -99,11 +184,9 @@ Msat redeemed(const Beginning& world, Node& node, const std::string& token) {
     return stranger.redeem(token);
 }
 
-}  // namespace
-
-TEST_CASE("crash: a token's deposit makes its key once") {
+void deposit_once(Driver drive) {
     Beginning world;
-    at_every_step(
+    drive(
         world, Receive::OverMint,
         [&](Node& node) { (void)node.cashier->deposit_token(world.token, Bearer{}); },
         [&](Node& node) {
@@ -116,9 +199,9 @@ TEST_CASE("crash: a token's deposit makes its key once") {
         });
 }
 
-TEST_CASE("crash: a token's top-up is credited once") {
+void top_up_once(Driver drive) {
     Beginning world;
-    at_every_step(
+    drive(
         world, Receive::OverMint,
         [&](Node& node) { (void)node.cashier->deposit_token(world.top_up, TopUp{*world.key}); },
         [&](Node& node) {
@@ -129,12 +212,12 @@ TEST_CASE("crash: a token's top-up is credited once") {
         });
 }
 
-TEST_CASE("crash: an invoice that somebody saw is credited once") {
+void invoice_once(Driver drive) {
     for (const Receive receive : {Receive::OverMint, Receive::OverNode}) {
         CAPTURE(static_cast<int>(receive));
         Beginning world;
         std::optional<OpenInvoice> shown;
-        at_every_step(
+        drive(
             world, receive,
             [&](Node& node) {
                 shown.reset();
@@ -159,9 +242,9 @@ TEST_CASE("crash: an invoice that somebody saw is credited once") {
     }
 }
 
-TEST_CASE("crash: a refund is handed out once, and whole") {
+void refund_once(Driver drive) {
     Beginning world;
-    at_every_step(
+    drive(
         world, Receive::OverMint, [&](Node& node) { (void)node.cashier->refund(*world.key); },
         [&](Node& node) {
             const auto refund = node.cashier->refund(*world.key);
@@ -173,10 +256,10 @@ TEST_CASE("crash: a refund is handed out once, and whole") {
         });
 }
 
-TEST_CASE("crash: the owner's payout is taken from revenue once") {
+void payout_once(Driver drive) {
     Beginning world;
     const OperationId request{ByteArray<16>{std::byte{9}}};
-    at_every_step(
+    drive(
         world, Receive::OverMint,
         [&](Node& node) { (void)node.cashier->owner_send(request, 2_sat); },
         [&](Node& node) {
@@ -188,3 +271,25 @@ TEST_CASE("crash: the owner's payout is taken from revenue once") {
             CHECK(redeemed(world, node, payout->token) == 2000_msat);
         });
 }
+
+}  // namespace
+
+TEST_CASE("crash: a token's deposit makes its key once") { deposit_once(at_every_step); }
+
+TEST_CASE("network: a token's deposit makes its key once") { deposit_once(at_every_call); }
+
+TEST_CASE("crash: a token's top-up is credited once") { top_up_once(at_every_step); }
+
+TEST_CASE("network: a token's top-up is credited once") { top_up_once(at_every_call); }
+
+TEST_CASE("crash: an invoice that somebody saw is credited once") { invoice_once(at_every_step); }
+
+TEST_CASE("network: an invoice that somebody saw is credited once") { invoice_once(at_every_call); }
+
+TEST_CASE("crash: a refund is handed out once, and whole") { refund_once(at_every_step); }
+
+TEST_CASE("network: a refund is handed out once, and whole") { refund_once(at_every_call); }
+
+TEST_CASE("crash: the owner's payout is taken from revenue once") { payout_once(at_every_step); }
+
+TEST_CASE("network: the owner's payout is taken from revenue once") { payout_once(at_every_call); }
