@@ -35,6 +35,9 @@ enum class Fault {
     CutAnswer,     // Done; half of the answer comes back.
     ServerError,   // Done; a proxy answers 502.
     TooMany,       // Not done: 429.
+    Down,          // Not done: 500.
+    Late,          // A time-out; it arrives just before the next call.
+    Later,         // Just before the one after that.
     BadSignature,  // Done; the answer's first two signatures are exchanged.
 };
 
@@ -64,9 +67,20 @@ public:
         lie_path_ = std::move(path);
         lie_ = std::move(lie);
     }
+    // Of the n-th call from now on, whatever it asks for, and of no other.
+    void fault_at(int n, Fault fault) {
+        const std::lock_guard lock{mutex_};
+        at_ = n;
+        fault_at_ = fault;
+    }
+    bool came_so_far() const {
+        const std::lock_guard lock{mutex_};
+        return at_ <= 0;
+    }
     void clear_faults() {
         const std::lock_guard lock{mutex_};
         faults_.clear();
+        at_ = 0;
         away_ = false;
     }
     void set_away(bool away) {
@@ -85,11 +99,21 @@ public:
         VERIFY(store::open_on_this_thread() == 0);
         const std::lock_guard lock{mutex_};
         ++calls_[std::string{path}];
+        if (straggler_ && --straggler_->calls_before == 0) {
+            const Straggler arrived = *std::exchange(straggler_, std::nullopt);
+            (void)handle(arrived.method, arrived.path, arrived.body);
+        }
         if (away_) return fail(cashu::MintFailure::NotSent);
-        const auto fault = next_fault(path);
+        const auto fault = at_ > 0 && --at_ == 0 ? std::optional{fault_at_} : next_fault(path);
         if (fault == Fault::NotSent) return fail(cashu::MintFailure::NotSent);
         if (fault == Fault::LoseRequest) return fail(cashu::MintFailure::Ambiguous);
         if (fault == Fault::TooMany) return cashu::MintAnswer{429, R"({"detail":"slow down"})"};
+        if (fault == Fault::Down) return cashu::MintAnswer{500, "oops"};
+        if (fault == Fault::Late || fault == Fault::Later) {
+            straggler_ = Straggler{method, std::string{path}, std::string{body},
+                                   fault == Fault::Late ? 1 : 2};
+            return fail(cashu::MintFailure::Ambiguous);
+        }
         auto answer = handle(method, path, body);
         if (fault == Fault::Duplicate) answer = handle(method, path, body);
         if (fault == Fault::LoseAnswer) return fail(cashu::MintFailure::Ambiguous);
@@ -201,6 +225,13 @@ public:
 
 private:
     using Answer = cashu::MintAnswer;
+    // Still on its way, whatever became of who sent it.
+    struct Straggler {
+        cashu::MintMethod method;
+        std::string path;
+        std::string body;
+        int calls_before;
+    };
 
     static ByteArray<33> y_of(const cashu::Proof& proof) {
         return cashu::hash_to_curve(proof.secret)->compressed();
@@ -402,6 +433,9 @@ private:
     std::map<std::string, cashu::wire::MintQuote> quotes_;
     cashu::Amount outstanding_ = 0;
     std::deque<std::pair<std::string, Fault>> faults_;
+    int at_ = 0;
+    Fault fault_at_ = Fault::NotSent;
+    std::optional<Straggler> straggler_;
     std::map<std::string, int> calls_;
     std::string lie_path_;
     Lie lie_;
