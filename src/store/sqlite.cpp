@@ -26,6 +26,9 @@ public:
     Answer run(std::string_view sql, std::span<const Value> args) override {
         return connection_.run(sql, args);
     }
+    void run_each(std::string_view sql, std::span<const Value> args, const Take& take) override {
+        connection_.run_each(sql, args, take);
+    }
 
 private:
     Connection& connection_;

@@ -104,7 +104,7 @@ public:
     Statement(const Statement&) = delete;
     Statement& operator=(const Statement&) = delete;
 
-    Reader::Answer run(std::string_view sql, std::span<const Value> args) {
+    std::int64_t run(std::string_view sql, std::span<const Value> args, const Reader::Take& take) {
         VERIFY(args.size() == indices_.size());
         const Rewind rewind{statement_};
         for (std::size_t i = 0; i < args.size(); ++i) {
@@ -112,21 +112,18 @@ public:
             if (code != SQLITE_OK) fail_statement(handle_, code, sql);
         }
         const auto changed_before = sqlite3_total_changes64(handle_);
-        Reader::Answer answer;
         int code = sqlite3_step(statement_);
         for (; code == SQLITE_ROW; code = sqlite3_step(statement_)) {
             const int columns = sqlite3_column_count(statement_);
             std::vector<Row::Cell> cells;
             cells.reserve(static_cast<std::size_t>(columns));
             for (int i = 0; i < columns; ++i) cells.push_back(read(statement_, i));
-            answer.rows.emplace_back(std::move(cells));
+            take(Row{std::move(cells)});
         }
         if (code != SQLITE_DONE) fail_statement(handle_, code, sql);
         // A statement that changes nothing leaves SQLite's counter at what an earlier one changed.
-        if (sqlite3_total_changes64(handle_) != changed_before) {
-            answer.changed = sqlite3_changes64(handle_);
-        }
-        return answer;
+        const bool changed = sqlite3_total_changes64(handle_) != changed_before;
+        return changed ? sqlite3_changes64(handle_) : 0;
     }
 
 private:
@@ -182,7 +179,23 @@ Connection::Connection(const std::string& path, Mode mode, Milliseconds busy_tim
 Connection::~Connection() = default;
 
 Reader::Answer Connection::run(std::string_view sql, std::span<const Value> args) {
-    return prepared(sql).run(sql, args);
+    Reader::Answer answer;
+    answer.changed = run_each(sql, args, [&](Row&& row) { answer.rows.push_back(std::move(row)); });
+    return answer;
+}
+
+std::int64_t Connection::run_each(std::string_view sql, std::span<const Value> args,
+                                  const Reader::Take& take) {
+    struct Running {
+        explicit Running(bool& running) : running_{running} {
+            VERIFY(!running_);  // It could be the same statement, or be cleared away under it.
+            running_ = true;
+        }
+        ~Running() { running_ = false; }
+        bool& running_;
+    };
+    const Running running{running_};
+    return prepared(sql).run(sql, args, take);
 }
 
 Connection::Statement& Connection::prepared(std::string_view sql) {

@@ -35,6 +35,9 @@ public:
     Connection& operator=(const Connection&) = delete;
 
     Reader::Answer run(std::string_view sql, std::span<const Value> args);
+    // Gives each row to `take`, which must not come back here. Returns how many rows it changed.
+    std::int64_t run_each(std::string_view sql, std::span<const Value> args,
+                          const Reader::Take& take);
     void run(std::string_view sql) { run(sql, {}); }
 
     // Whether a transaction is open. SQLite ends one by itself when the disk is full or fails.
@@ -51,6 +54,7 @@ private:
     Statement& prepared(std::string_view sql);
 
     std::unique_ptr<SQLite::Database> database_;
+    bool running_ = false;  // A statement.
     // By their text. Declared after the connection that they belong to, so that they go first.
     std::unordered_map<std::string, std::unique_ptr<Statement>, TextHash, std::equal_to<>>
         statements_;

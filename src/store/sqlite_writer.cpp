@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <pthread.h>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "nutgate/base/log.h"
@@ -17,18 +18,26 @@ public:
     explicit SqliteTx(Connection& connection) : connection_{connection} {}
 
     Answer run(std::string_view sql, std::span<const Value> args) override {
-        try {
-            return connection_.run(sql, args);
-        } catch (const StoreFailure& failure) {
-            if (!failure_) failure_ = failure;
-            throw;  // style: it is a StoreFailure, on its way to run_job()
-        }
+        return told([&] { return connection_.run(sql, args); });
+    }
+    void run_each(std::string_view sql, std::span<const Value> args, const Take& take) override {
+        told([&] { connection_.run_each(sql, args, take); });
     }
 
     // A body that swallowed it must not commit half of what it meant to do.
     const std::optional<StoreFailure>& failure() const { return failure_; }
 
 private:
+    template <class Statement>
+    std::invoke_result_t<Statement> told(const Statement& statement) {
+        try {
+            return statement();
+        } catch (const StoreFailure& failure) {
+            if (!failure_) failure_ = failure;
+            throw;  // style: it is a StoreFailure, on its way to run_job()
+        }
+    }
+
     Connection& connection_;
     std::optional<StoreFailure> failure_;
 };

@@ -209,6 +209,37 @@ TEST_CASE_TEMPLATE_DEFINE("store: execute says how many rows it changed", World,
     }));
 }
 
+TEST_CASE_TEMPLATE_DEFINE("store: rows can come one by one, to readers and to writers", World,
+                          store_contract_each) {
+    World world;
+    const auto database = world.open();
+    create_counter(*database);
+    // 0, 1, … 999: more than one of them is never asked for.
+    constexpr std::string_view kThousand =
+        "WITH RECURSIVE some (i) AS (SELECT $1 UNION ALL SELECT i + 1 FROM some WHERE i < 999) "
+        "SELECT i FROM some ORDER BY i";
+    const auto walk = [&](Reader& reader) -> Outcome {
+        std::int64_t next = 0;
+        reader.each(
+            kThousand, [&](const store::Row& row) { next += row.integer(0) == next ? 1 : 0; }, 0);
+        reader.each(
+            kThousand, [&](const store::Row&) { ++next; }, 999);
+        reader.each("SELECT n FROM counter WHERE n < 0", [&](const store::Row&) { ++next; });
+        return next;
+    };
+    CHECK_EQ(*database->read(walk), 1001);
+    CHECK_EQ(*database->transact(walk), 1001);
+    CHECK_FALSE(database->transact([&](Tx& tx) -> Outcome {
+        increment(tx);
+        try {
+            tx.each("SELECT n FROM nowhere", [](const store::Row&) {});
+        } catch (const StoreFailure&) {
+        }
+        return 1;
+    }));
+    CHECK_EQ(counter(*database), 0);
+}
+
 TEST_CASE_TEMPLATE_DEFINE("store: what was committed survives", World, store_contract_durable) {
     if (!World::kDurable) return;
     World world;
@@ -285,6 +316,7 @@ TEST_CASE_TEMPLATE_DEFINE("store: a backup is the database, of one moment, besid
     TEST_CASE_TEMPLATE_INVOKE(store_contract_submit, World);           \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_values, World);           \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_changed, World);          \
+    TEST_CASE_TEMPLATE_INVOKE(store_contract_each, World);             \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_durable, World);          \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_migrations, World);       \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_backup, World)

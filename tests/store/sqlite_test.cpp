@@ -346,6 +346,21 @@ TEST_CASE("store: waiting where it could last for ever ends the process") {
     }));
 }
 
+TEST_CASE("store: who is handed rows asks for no others meanwhile") {
+    const auto walk = [](std::string_view inner) {
+        const auto database = store::open("sqlite::memory:").value();
+        (void)database->read([&](Reader& reader) -> Outcome {
+            reader.each("SELECT 1", [&](const store::Row&) {
+                if (!inner.empty()) reader.query(inner);
+            });
+            return 0;
+        });
+    };
+    CHECK(dies([&] { walk("SELECT 1"); }));
+    CHECK(dies([&] { walk("SELECT 2"); }));
+    CHECK_FALSE(dies([&] { walk(""); }));
+}
+
 TEST_CASE("store: a thread knows what it is inside of") {
     const auto database = store::open("sqlite::memory:").value();
     CHECK_EQ(store::open_on_this_thread(), 0);

@@ -63,6 +63,11 @@ private:
             if (database_.dies_now()) throw dead();
             return real_.run(sql, args);
         }
+        void run_each(std::string_view sql, std::span<const store::Value> args,
+                      const Take& take) override {
+            if (database_.dies_now()) throw dead();
+            real_.run_each(sql, args, take);
+        }
 
     private:
         CrashDatabase& database_;

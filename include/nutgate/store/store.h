@@ -108,13 +108,23 @@ public:
         return std::move(rows.front());
     }
 
-    // What both of the above are made of: for arguments whose number is only known at run time, and
-    // for a Tx that stands in front of another (the crash tests' does).
+    // Runs one statement and gives its rows to `take`, one after the other, as the engine comes to
+    // them: for what may be more than memory should hold. `take` asks nothing of the database.
+    using Take = std::function<void(Row&&)>;
+    template <class... Args>
+    void each(std::string_view sql, const Take& take, const Args&... args) {
+        run_each(sql, std::array<Value, sizeof...(Args)>{to_value(args)...}, take);
+    }
+
+    // What query() and query_one() are made of: for arguments whose number is only known at run
+    // time, and for a Tx that stands in front of another (the crash tests' does).
     struct Answer {
         std::vector<Row> rows;
         std::int64_t changed = 0;
     };
     virtual Answer run(std::string_view sql, std::span<const Value> args) = 0;
+    // The same behind each().
+    virtual void run_each(std::string_view sql, std::span<const Value> args, const Take& take) = 0;
 };
 
 // Proof that a transaction is open. A function which changes money takes a Tx&, so it can't be
