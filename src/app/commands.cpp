@@ -107,6 +107,7 @@ int audit(const std::string& data_dir, bool full, Output output) {
                            clock.now());
     });
     if (!report) return complain(report.error().detail);
+    const AuditReport::Keys& keys = report->ledger.keys;
     if (output == Output::Json) {
         Json accounts = Json::array();
         for (const auto& line : report->ledger.accounts) {
@@ -121,6 +122,11 @@ int audit(const std::string& data_dir, bool full, Output output) {
                {"transfers_checked", report->ledger.transfers_checked},
                {"holds_open", report->ledger.holds_open},
                {"accounts", accounts},
+               {"keys",
+                {{"count", keys.count},
+                 {"debits_msat", keys.debits.raw()},
+                 {"credits_msat", keys.credits.raw()},
+                 {"held_msat", keys.held.raw()}}},
                {"faults", report->faults}});
         return report->sound() ? kDone : kFailed;
     }
@@ -129,11 +135,13 @@ int audit(const std::string& data_dir, bool full, Output output) {
                 static_cast<long long>(report->ledger.transfers_checked),
                 static_cast<long long>(report->ledger.holds_open));
     for (const auto& line : report->ledger.accounts) {
-        if (line.account.kind == AccountKind::Key) continue;
         std::printf("%-18s %-48s debits %s credits %s sat\n",
                     std::string{to_text(line.account.kind)}.c_str(), line.account.name.c_str(),
                     sats(line.debits).c_str(), sats(line.credits).c_str());
     }
+    std::printf("%-18s %-48lld debits %s credits %s sat\n", "keys",
+                static_cast<long long>(keys.count), sats(keys.debits).c_str(),
+                sats(keys.credits).c_str());
     for (const std::string& fault : report->faults) std::printf("FAULT %s\n", fault.c_str());
     std::puts(report->sound() ? "the books are sound" : "the books are NOT sound");
     return report->sound() ? kDone : kFailed;

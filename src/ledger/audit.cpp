@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "account.h"
 #include "nutgate/base/verify.h"
@@ -20,36 +22,14 @@ struct Sums {
     Wide credits = 0;
     friend bool operator==(const Sums&, const Sums&) = default;
 };
-using SumsByAccount = std::map<AccountNumber, Sums>;
+
+Sums plus(const std::optional<Sums>& a, const std::optional<Sums>& b) {
+    const Sums x = a.value_or(Sums{});
+    const Sums y = b.value_or(Sums{});
+    return {.debits = x.debits + y.debits, .credits = x.credits + y.credits};
+}
 
 Msat shown(std::int64_t value) { return Msat::from_raw(value).value_or(Msat{}); }
-
-void add_sides(SumsByAccount& sums, const std::vector<Row>& debits,
-               const std::vector<Row>& credits) {
-    for (const Row& row : debits) sums[row.integer(0)].debits += row.integer(1);
-    for (const Row& row : credits) sums[row.integer(0)].credits += row.integer(1);
-}
-
-// Of the transfers after `from`, up to and with `to`.
-SumsByAccount sums_of_transfers(Reader& reader, std::int64_t from, std::int64_t to) {
-    SumsByAccount sums;
-    add_sides(sums,
-              reader.query("SELECT debit, CAST(SUM(amount) AS BIGINT) FROM transfer "
-                           "WHERE number > $1 AND number <= $2 GROUP BY debit",
-                           from, to),
-              reader.query("SELECT credit, CAST(SUM(amount) AS BIGINT) FROM transfer "
-                           "WHERE number > $1 AND number <= $2 GROUP BY credit",
-                           from, to));
-    return sums;
-}
-
-SumsByAccount sealed_sums(Reader& reader) {
-    SumsByAccount sums;
-    for (const Row& row : reader.query("SELECT account, debits, credits FROM sealed")) {
-        sums[row.integer(0)] = {.debits = row.integer(1), .credits = row.integer(2)};
-    }
-    return sums;
-}
 
 std::int64_t sealed_number(Reader& reader) {
     const auto row = reader.query_one("SELECT number FROM checkpoint WHERE id = 1");
@@ -60,12 +40,68 @@ std::int64_t newest_number(Reader& reader) {
     return reader.query_one("SELECT COALESCE(MAX(number), 0) FROM transfer")->integer(0);
 }
 
-std::string to_text(Wide value) {
-    return std::to_string(static_cast<std::int64_t>(std::clamp<Wide>(value, INT64_MIN, INT64_MAX)));
+std::int64_t clamped(Wide value) {
+    return static_cast<std::int64_t>(std::clamp<Wide>(value, INT64_MIN, INT64_MAX));
 }
-std::string told(const char* what, std::int64_t found, Wide expected) {
-    return std::string{what} + " " + std::to_string(found) + ", not " + to_text(expected);
+std::string told(const char* what, Wide found, Wide expected) {
+    return std::string{what} + " " + std::to_string(clamped(found)) + ", not " +
+           std::to_string(clamped(expected));
 }
+
+// Of the transfers after `from`, up to and with `to`.
+std::map<AccountNumber, Sums> sums_of_transfers(Reader& reader, std::int64_t from,
+                                                std::int64_t to) {
+    std::map<AccountNumber, Sums> sums;
+    for (const Row& row :
+         reader.query("SELECT debit, credit, CAST(SUM(amount) AS BIGINT) FROM transfer "
+                      "WHERE number > $1 AND number <= $2 GROUP BY debit, credit",
+                      from, to)) {
+        sums[row.integer(0)].debits += row.integer(2);
+        sums[row.integer(1)].credits += row.integer(2);
+    }
+    return sums;
+}
+
+// Who says what an account has, or should have.
+enum class Source { Account = 0, Sealed = 1, SealedTransfers = 2, NewerTransfers = 3, Holds = 4 };
+
+// All that is said of the accounts, the rows of one account together. Each part comes in
+// the order of the accounts, which is kept while they are merged, so neither we nor the engine ever
+// have more than a sort in memory, and the engine puts a large sort on the disk. What holds have in
+// the place of debits is their number.
+//
+// After $1, up to $2: the transfers that the checkpoint is proved by. $3, $4: those that follow.
+constexpr std::string_view kEvidence =
+    "SELECT id, 0, debits, credits, held, kind, sign, name FROM account "
+    "UNION ALL SELECT account, 1, debits, credits, 0, 0, 0, '' FROM sealed "
+    "UNION ALL SELECT debit, 2, CAST(SUM(amount) AS BIGINT), 0, 0, 0, 0, '' FROM transfer "
+    "WHERE number > $1 AND number <= $2 GROUP BY debit "
+    "UNION ALL SELECT credit, 2, 0, CAST(SUM(amount) AS BIGINT), 0, 0, 0, '' FROM transfer "
+    "WHERE number > $1 AND number <= $2 GROUP BY credit "
+    "UNION ALL SELECT debit, 3, CAST(SUM(amount) AS BIGINT), 0, 0, 0, 0, '' FROM transfer "
+    "WHERE number > $3 AND number <= $4 GROUP BY debit "
+    "UNION ALL SELECT credit, 3, 0, CAST(SUM(amount) AS BIGINT), 0, 0, 0, '' FROM transfer "
+    "WHERE number > $3 AND number <= $4 GROUP BY credit "
+    "UNION ALL SELECT payer, 4, COUNT(*), 0, CAST(SUM(amount) AS BIGINT), 0, 0, '' FROM hold "
+    "WHERE state = 1 GROUP BY payer "
+    "ORDER BY 1";
+
+struct Found {
+    Sums sums;
+    std::int64_t held;
+    std::optional<AccountKind> kind;
+    std::int64_t sign;
+    std::string name;
+};
+
+struct Evidence {
+    AccountNumber account;
+    std::optional<Found> found = std::nullopt;
+    std::optional<Sums> sealed = std::nullopt;
+    std::optional<Sums> sealed_transfers = std::nullopt;
+    std::optional<Sums> newer_transfers = std::nullopt;
+    std::optional<std::int64_t> held = std::nullopt;
+};
 
 class Audit {
 public:
@@ -73,125 +109,156 @@ public:
 
     AuditReport run() {
         count_transfers();
-        const SumsByAccount expected = expected_sums();
-        check_accounts(expected);
-        check_holds_have_payers();
+        check_accounts();
         return std::move(report_);
     }
 
 private:
     void fault(std::string what) { report_.faults.push_back(std::move(what)); }
+    void fault_of_account(std::string what) {
+        if (++faults_of_accounts_ <= AuditReport::kAccountFaultsMax) fault(std::move(what));
+    }
 
     // Numbers have no gaps, so a transfer that was removed is missed even where its two accounts
     // were made to match.
     void count_transfers() {
-        const std::int64_t sealed = sealed_number(reader_);
-        from_ = depth_ == Ledger::Depth::Full ? 0 : sealed;
+        sealed_ = sealed_number(reader_);
+        const std::int64_t from = depth_ == Ledger::Depth::Full ? 0 : sealed_;
         report_.transfers = newest_number(reader_);
         report_.transfers_checked =
-            reader_.query_one("SELECT COUNT(*) FROM transfer WHERE number > $1", from_)->integer(0);
-        if (report_.transfers < sealed) {
-            fault(told("the newest transfer is number", report_.transfers, sealed) + " or above");
-        } else if (report_.transfers_checked != report_.transfers - from_) {
-            fault(
-                told("transfers there are", report_.transfers_checked, report_.transfers - from_));
+            reader_.query_one("SELECT COUNT(*) FROM transfer WHERE number > $1", from)->integer(0);
+        if (report_.transfers < sealed_) {
+            fault(told("the newest transfer is number", report_.transfers, sealed_) + " or above");
+        } else if (report_.transfers_checked != report_.transfers - from) {
+            fault(told("transfers there are", report_.transfers_checked, report_.transfers - from));
         }
     }
 
-    SumsByAccount expected_sums() {
-        const SumsByAccount sealed = sealed_sums(reader_);
-        if (depth_ == Ledger::Depth::Full) {
-            const std::int64_t number = sealed_number(reader_);
-            if (number > 0 && sums_of_transfers(reader_, 0, number) != sealed) {
-                fault("the checkpoint is not the sum of the transfers up to number " +
-                      std::to_string(number));
-            }
-            return sums_of_transfers(reader_, 0, report_.transfers);
+    void check_accounts() {
+        const bool full = depth_ == Ledger::Depth::Full;
+        std::optional<Evidence> one;
+        reader_.each(
+            kEvidence,
+            [&](const Row& row) {
+                if (one && one->account != row.integer(0)) {
+                    check(*one);
+                    one.reset();
+                }
+                if (!one) one.emplace(Evidence{.account = row.integer(0)});
+                add(*one, row);
+            },
+            0, full ? sealed_ : 0, sealed_, report_.transfers);
+        if (one) check(*one);
+        if (faults_of_accounts_ > AuditReport::kAccountFaultsMax) {
+            fault("there are " + std::to_string(faults_of_accounts_) + " faults of accounts");
         }
-        SumsByAccount sums = sums_of_transfers(reader_, from_, report_.transfers);
-        for (const auto& [account, sum] : sealed) {
-            sums[account].debits += sum.debits;
-            sums[account].credits += sum.credits;
+        if (!checkpoint_proved_) {
+            fault("the checkpoint is not the sum of the transfers up to number " +
+                  std::to_string(sealed_));
         }
-        return sums;
+        if (all_.debits != all_.credits) fault("the sum over all accounts is not zero");
+        report_.keys.debits = shown(clamped(keys_.debits));
+        report_.keys.credits = shown(clamped(keys_.credits));
+        report_.keys.held = shown(clamped(keys_held_));
     }
 
-    void check_accounts(SumsByAccount expected) {
-        for (const Row& row : reader_.query("SELECT payer, CAST(SUM(amount) AS BIGINT), COUNT(*) "
-                                            "FROM hold WHERE state = 1 GROUP BY payer")) {
-            held_[row.integer(0)] = row.integer(1);
-            report_.holds_open += row.integer(2);
+    void add(Evidence& one, const Row& row) {
+        const Sums sums{.debits = row.integer(2), .credits = row.integer(3)};
+        switch (static_cast<Source>(row.integer(1))) {
+            case Source::Account:
+                one.found = {.sums = sums,
+                             .held = row.integer(4),
+                             .kind = kind_from_raw(row.integer(5)),
+                             .sign = row.integer(6),
+                             .name = row.text(7)};
+                break;
+            case Source::Sealed:
+                one.sealed = sums;
+                break;
+            case Source::SealedTransfers:
+                one.sealed_transfers = plus(one.sealed_transfers, sums);
+                break;
+            case Source::NewerTransfers:
+                one.newer_transfers = plus(one.newer_transfers, sums);
+                break;
+            case Source::Holds:
+                one.held = row.integer(4);
+                report_.holds_open += row.integer(2);
+                break;
         }
-        Wide debits = 0;
-        Wide credits = 0;
-        for (const Row& row : reader_.query(
-                 "SELECT id, kind, name, sign, debits, credits, held FROM account ORDER BY id")) {
-            debits += row.integer(4);
-            credits += row.integer(5);
-            const auto found = expected.find(row.integer(0));
-            check_account(row, found == expected.end() ? Sums{} : found->second);
-            if (found != expected.end()) expected.erase(found);
-        }
-        for (const auto& [account, sum] : expected) {
-            fault("transfers name account number " + std::to_string(account) +
-                  ", which does not exist");
-        }
-        if (debits != credits) fault("the sum over all accounts is not zero");
     }
 
-    void check_account(const Row& row, const Sums& expected) {
-        const auto kind = kind_from_raw(row.integer(1));
-        if (!kind) {
-            fault("account number " + std::to_string(row.integer(0)) + " has no known kind");
+    void check(const Evidence& one) {
+        const bool full = depth_ == Ledger::Depth::Full;
+        if (full && sealed_ > 0 && one.sealed_transfers != one.sealed) checkpoint_proved_ = false;
+        const std::optional<Sums>& older = full ? one.sealed_transfers : one.sealed;
+        if (one.found) {
+            check_account(one, plus(older, one.newer_transfers));
             return;
         }
-        const std::string name = std::string{to_text(*kind)} + ":" + row.text(2) + ": ";
-        const std::int64_t sign = grows_by_debit(*kind) ? 1 : -1;
-        if (row.integer(3) != sign) fault(name + told("its sign is", row.integer(3), sign));
-        const std::int64_t debits = row.integer(4);
-        const std::int64_t credits = row.integer(5);
-        const std::int64_t held = row.integer(6);
-        if (debits != expected.debits) {
-            fault(name + told("its debits are", debits, expected.debits));
-        }
-        if (credits != expected.credits) {
-            fault(name + told("its credits are", credits, expected.credits));
-        }
-        const auto holds = held_.find(row.integer(0));
-        const std::int64_t expected_held = holds == held_.end() ? 0 : holds->second;
-        if (holds != held_.end()) held_.erase(holds);
-        if (held != expected_held) fault(name + told("it has held", held, expected_held));
-        const Wide posted = (Wide{debits} - credits) * sign;
-        if (posted < 0) fault(name + "its balance is below zero");
-        if (posted < held) fault(name + "it has more held than it has");
-        report_.accounts.push_back({.account = {*kind, row.text(2)},
-                                    .debits = shown(debits),
-                                    .credits = shown(credits),
-                                    .held = shown(held)});
+        const std::string number = std::to_string(one.account) + ", which does not exist";
+        if (older || one.newer_transfers)
+            fault_of_account("transfers name account number " + number);
+        if (one.held) fault_of_account("open holds name account number " + number);
     }
 
-    // What check_account() left over.
-    void check_holds_have_payers() {
-        for (const auto& [account, amount] : held_) {
-            fault("open holds name account number " + std::to_string(account) +
-                  ", which does not exist");
+    void check_account(const Evidence& one, const Sums& expected) {
+        const Found& found = *one.found;
+        all_ = plus(all_, found.sums);
+        if (!found.kind) {
+            fault_of_account("account number " + std::to_string(one.account) +
+                             " has no known kind");
+            return;
         }
+        const std::string name = std::string{to_text(*found.kind)} + ":" + found.name + ": ";
+        const std::int64_t sign = grows_by_debit(*found.kind) ? 1 : -1;
+        if (found.sign != sign) fault_of_account(name + told("its sign is", found.sign, sign));
+        if (found.sums.debits != expected.debits) {
+            fault_of_account(name + told("its debits are", found.sums.debits, expected.debits));
+        }
+        if (found.sums.credits != expected.credits) {
+            fault_of_account(name + told("its credits are", found.sums.credits, expected.credits));
+        }
+        const std::int64_t held = one.held.value_or(0);
+        if (found.held != held) fault_of_account(name + told("it has held", found.held, held));
+        const Wide posted = (found.sums.debits - found.sums.credits) * sign;
+        if (posted < 0) fault_of_account(name + "its balance is below zero");
+        if (posted < found.held) fault_of_account(name + "it has more held than it has");
+        report(*found.kind, found);
+    }
+
+    void report(AccountKind kind, const Found& found) {
+        if (kind == AccountKind::Key) {
+            ++report_.keys.count;
+            keys_ = plus(keys_, found.sums);
+            keys_held_ += found.held;
+            return;
+        }
+        report_.accounts.push_back({.account = {kind, found.name},
+                                    .debits = shown(clamped(found.sums.debits)),
+                                    .credits = shown(clamped(found.sums.credits)),
+                                    .held = shown(found.held)});
     }
 
     Reader& reader_;
     Ledger::Depth depth_;
     AuditReport report_;
-    std::int64_t from_ = 0;  // The transfers after this one are summed.
-    std::map<AccountNumber, std::int64_t> held_;
+    std::int64_t sealed_ = 0;  // The number of the checkpoint.
+    bool checkpoint_proved_ = true;
+    Sums all_;
+    Sums keys_;
+    Wide keys_held_ = 0;
+    std::int64_t faults_of_accounts_ = 0;
 };
 
 }  // namespace
 
 AuditReport Ledger::audit(Reader& reader, Depth depth) const { return Audit{reader, depth}.run(); }
 
-void Ledger::seal_checkpoint(store::Tx& tx) {
+std::int64_t Ledger::seal_checkpoint(store::Tx& tx, const SealStep& step) {
     const std::int64_t from = sealed_number(tx);
-    const std::int64_t to = newest_number(tx);
+    const std::int64_t newest = std::min(newest_number(tx), step.to);
+    const std::int64_t to = newest - from > step.most ? from + step.most : std::max(newest, from);
     // From the transfers, never from the accounts: a wrong balance must not become a sealed one.
     for (const auto& [account, sums] : sums_of_transfers(tx, from, to)) {
         tx.execute(
@@ -205,6 +272,7 @@ void Ledger::seal_checkpoint(store::Tx& tx) {
         "INSERT INTO checkpoint (id, number, at) VALUES (1, $1, $2) "
         "ON CONFLICT (id) DO UPDATE SET number = excluded.number, at = excluded.at",
         to, clock_.now());
+    return to;
 }
 
 }  // namespace nutgate

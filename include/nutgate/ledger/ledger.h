@@ -26,6 +26,7 @@
 #include "nutgate/base/id.h"
 #include "nutgate/base/result.h"
 #include "nutgate/ledger/account.h"
+#include "nutgate/ledger/audit_report.h"
 #include "nutgate/store/store.h"
 
 namespace nutgate {
@@ -99,20 +100,10 @@ struct Entry {
     std::string reason;
 };
 
-// What an audit found. Books that do not add up are reported, never repaired in silence.
-struct AuditReport {
-    std::int64_t transfers = 0;
-    std::int64_t transfers_checked = 0;  // Since the last sealed checkpoint, or all.
-    std::int64_t holds_open = 0;
-    struct Line {
-        Account account;
-        Msat debits;
-        Msat credits;
-        Msat held;
-    };
-    std::vector<Line> accounts;
-    std::vector<std::string> faults;  // Empty: the books prove themselves.
-    bool sound() const { return faults.empty(); }
+// How far a checkpoint is moved at once.
+struct SealStep {
+    std::int64_t to = INT64_MAX;    // The number of the last transfer to seal, if there is such.
+    std::int64_t most = INT64_MAX;  // Transfers: they are summed in memory.
 };
 
 class Ledger {
@@ -169,13 +160,15 @@ public:
 
     // Recomputes the books from transfers (all of them, or those after the last sealed checkpoint)
     // and open holds, and reports every account that does not match, a sum that is not zero, and a
-    // transfer that is missing. Full checks the checkpoint, too.
+    // transfer that is missing. Full checks the checkpoint, too. Takes as much memory for millions
+    // of accounts as for ten, and room for a sort where the engine puts such things.
     enum class Depth { SinceCheckpoint, Full };
     AuditReport audit(store::Reader&, Depth depth) const;
-    // Seals the sums up to the newest transfer, so that the next audit begins there. It costs what
-    // an audit since the last checkpoint costs, on the writer's thread: call it after one was
-    // sound.
-    void seal_checkpoint(store::Tx&);
+    // Seals the sums of the transfers that follow the checkpoint, so that the next audit begins
+    // behind them, and returns the number that is the checkpoint now. Call it after an audit was
+    // sound. It runs on the writer's thread and takes about two statements for each transfer, so a
+    // long way is gone in steps: after each of them there is a checkpoint as good as any.
+    std::int64_t seal_checkpoint(store::Tx&, const SealStep& = {});
 
 private:
     const Clock& clock_;
