@@ -103,6 +103,7 @@ Result<void, StartError> Node::make_money() {
         config_.public_url.empty() ? "http://" + config_.public_listen : config_.public_url;
     scheduler_ = std::make_unique<Scheduler>();
     watcher_ = std::make_unique<Scheduler>();
+    auditor_ = std::make_unique<Scheduler>();
     client_ = http::make_client({.open_transactions = &store::open_on_this_thread});
     ledger_.emplace(clock_);
     keyring_.emplace(seed_, clock_);
@@ -390,11 +391,11 @@ void Node::watch() {
         (void)write(*database_,
                     [this](store::Tx& tx) { ledger_->expire_holds(tx, kExpireAtOnceMax); });
     });
-    scheduler_->every(kSealPeriod, "seal", [this](std::stop_token) { seal(); });
+    auditor_->every(kSealPeriod, "seal", [this](const std::stop_token& stop) { seal(stop); });
 }
 
-void Node::seal() {
-    const auto audit = cashier_->audit_and_seal();
+void Node::seal(const std::stop_token& stop) {
+    const auto audit = cashier_->audit_and_seal(stop);
     if (!audit) return log::warn("audit", {{"error", audit.error().detail}});
     for (const std::string& fault : audit->faults) log::error("books", {{"fault", fault}});
 }
@@ -405,6 +406,7 @@ void Node::drain(Milliseconds deadline) {
     // Jobs end before what they refer to does.
     if (scheduler_) scheduler_->stop();
     if (watcher_) watcher_->stop();
+    if (auditor_) auditor_->stop();
 }
 
 }  // namespace nutgate::app

@@ -70,7 +70,7 @@ private:
     void make_operator_face();
     Result<void, StartError> listen();
     void watch();
-    void seal();
+    void seal(const std::stop_token& stop);
     std::vector<std::string> mint_urls() const;  // As tokens call them.
     std::string mints_json() const;
 
@@ -85,9 +85,11 @@ private:
     bool read_only_ = false;
 
     std::unique_ptr<store::Database> database_;
-    // Two threads: what asks nobody is not kept waiting by a mint that does not answer.
+    // A thread each: what asks nobody is not kept waiting by a mint that does not answer, nor by an
+    // audit of millions of accounts.
     std::unique_ptr<Scheduler> scheduler_;
     std::unique_ptr<Scheduler> watcher_;
+    std::unique_ptr<Scheduler> auditor_;
     std::unique_ptr<http::Client> client_;
     std::optional<Ledger> ledger_;
     std::optional<Keyring> keyring_;

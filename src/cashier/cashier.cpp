@@ -21,6 +21,9 @@ using store::Tx;
 constexpr Seconds kOpeningForgotten{600};
 constexpr Seconds kRefusedForgotten{24 * 3600};
 
+// Transfers under one commit: what waits for it, charges among it, waits some milliseconds more.
+constexpr std::int64_t kSealedAtOnceMax = 500;
+
 }  // namespace
 
 Cashier::Cashier(store::Database& database, Ledger& ledger, Keyring& keyring, CashierBooks& books,
@@ -290,13 +293,18 @@ Result<BooksAudit, CashierError> Cashier::audit_report(Ledger::Depth depth) {
     });
 }
 
-Result<BooksAudit, CashierError> Cashier::audit_and_seal() {
+Result<BooksAudit, CashierError> Cashier::audit_and_seal(const std::stop_token& stop) {
     TRY(auto report, audit_report(Ledger::Depth::SinceCheckpoint));
     if (!report.sound()) return report;
-    TRY_VOID(impl_->database.transact([&](Tx& tx) -> Result<void, CashierError> {
-        impl_->ledger.seal_checkpoint(tx);
-        return {};
-    }));
+    const SealStep step{.to = report.ledger.transfers, .most = kSealedAtOnceMax};
+    std::int64_t before = 0;
+    std::int64_t sealed = report.ledger.transfers - report.ledger.transfers_checked;
+    do {
+        before = sealed;
+        TRY(sealed, impl_->database.transact([&](Tx& tx) -> Result<std::int64_t, CashierError> {
+            return impl_->ledger.seal_checkpoint(tx, step);
+        }));
+    } while (sealed > before && !stop.stop_requested());
     return report;
 }
 

@@ -1,4 +1,5 @@
 #include <latch>
+#include <stop_token>
 #include <thread>
 
 #include "cashier/world.h"
@@ -402,4 +403,36 @@ TEST_CASE(
     post(mended);
     CHECK(checked() == std::pair{true, all + 1});
     CHECK(checked() == std::pair{true, std::int64_t{0}});
+}
+
+TEST_CASE("cashier: a checkpoint of many transfers is sealed in steps, to the end unless stopped") {
+    World world;
+    world.key_of_token(21'000_msat);
+    constexpr int kMany = 1200;
+    REQUIRE(world.database->transact([&](store::Tx& tx) -> Result<Applied, CashierError> {
+        Transfer nothing{.id = TransferId{ByteArray<32>{}},
+                         .debit = revenue_account(kRevenueRequests),
+                         .credit = revenue_account(kRevenueMint),
+                         .amount = 0_msat};
+        for (int i = 1; i <= kMany; ++i) {
+            nothing.id = TransferId{
+                ByteArray<32>{static_cast<std::byte>(i), static_cast<std::byte>(i >> 8)}};
+            TRY_VOID(world.node->ledger.transfer(tx, nothing));
+        }
+        return Applied::Now;
+    }));
+    const auto newer = [&] {
+        return world.cashier()
+            .audit_report(Ledger::Depth::SinceCheckpoint)
+            ->ledger.transfers_checked;
+    };
+    const std::int64_t all = newer();
+    std::stop_source stopped;
+    stopped.request_stop();
+    REQUIRE(world.cashier().audit_and_seal(stopped.get_token()));
+    const std::int64_t left = newer();
+    CHECK(left > 0);
+    CHECK(left < all);
+    REQUIRE(world.cashier().audit_and_seal());
+    CHECK(newer() == 0);
 }

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -191,9 +192,11 @@ public:
     Result<Msat, CashierError> revenue();
 
     Result<BooksAudit, CashierError> audit_report(Ledger::Depth depth);
-    // Audits what came since the last checkpoint, and seals it if it is sound: what does not prove
-    // itself is looked at again, by each audit, until it does.
-    Result<BooksAudit, CashierError> audit_and_seal();
+    // Audits what came since the last checkpoint, and seals that, and nothing newer, if it is
+    // sound: what does not prove itself is looked at again, by each audit, until it does. Seals in
+    // steps that others' transactions go between; told to stop, it leaves the rest to the next
+    // call.
+    Result<BooksAudit, CashierError> audit_and_seal(const std::stop_token& stop = {});
 
 private:
     struct Impl;
