@@ -11,7 +11,7 @@ import threading
 import time
 
 import harness
-from chaos.books import Account, Books, Child, Request, Token, Violation
+from chaos.books import STARVED_SECONDS, Account, Books, Child, Request, Token, Violation
 from chaos.line import Cut, Line, Moments, NotSent
 from chaos.upstream import PROMPT_TOKENS
 
@@ -205,7 +205,8 @@ class Client(threading.Thread):
     @staticmethod
     def is_alone(account: Account, child: Child | None = None) -> bool:
         """Before a request: whether nothing else can hold money, or a budget, that it needs."""
-        return not account.shared and child is None and not account.has_late_charges()
+        holds_back = account.has_late_charges(STARVED_SECONDS)
+        return not account.shared and child is None and not holds_back
 
     def judge_refusal(self, account: Account, answer, asked: str, is_alone: bool) -> int:
         if answer.status == 503:
