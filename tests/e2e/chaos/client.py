@@ -16,6 +16,7 @@ from chaos.line import Cut, Line, Moments, NotSent
 from chaos.upstream import PROMPT_TOKENS
 
 INPUT_MSAT, OUTPUT_MSAT = 1, 20  # For one token; see campaign.CONFIG.
+HISTORY_MAX = 1000  # Lines that a node tells of a key's history at most.
 RESOLVED_SECONDS = 30.0  # What a restart leaves unfinished is finished by then.
 
 
@@ -122,14 +123,18 @@ class Client(threading.Thread):
         return self.until_answered("/v1/balance/info", reserved, key=account.key).json()["balance"]
 
     def history(self, account: Account) -> list[dict]:
-        answer = self.until_answered("/v1/balance/history?limit=1000", self.busy, key=account.key)
+        answer = self.until_answered(f"/v1/balance/history?limit={HISTORY_MAX}", self.busy,
+                                     key=account.key)
         self.must(answer.status == 200, account, f"history: {answer}")
         return answer.json()["transactions"]
 
     def credits(self, account: Account) -> collections.Counter:
-        """What was ever credited, by amount."""
-        return collections.Counter(
-            line["amount"] for line in self.history(account) if line["type"] == "in")
+        """What was ever credited, by amount. Of a key with so much history that it is not told whole
+        (in a long soak), what we know."""
+        history = self.history(account)
+        if len(history) == HISTORY_MAX:
+            return account.credits.copy()
+        return collections.Counter(line["amount"] for line in history if line["type"] == "in")
 
     @staticmethod
     def must(holds: bool, account: Account, what: str) -> None:
