@@ -57,6 +57,7 @@ struct Slice {
     std::int64_t sequence = 0;  // Of the newest charge that was submitted.
 
     Msat drawn;                          // By requests under way.
+    int draws = 0;                       // Their number: some may cost nothing.
     Msat returning;                      // On its way back to the balance.
     Batch pending;                       // Settled, and waiting to be posted.
     std::optional<SliceCharge> posting;  // Submitted; its end is not known.
@@ -76,7 +77,7 @@ struct Slice {
     Msat used() const { return *add(*add(drawn, returning), unposted()); }
     Msat idle() const { return subtract(held, used()).value_or(Msat{}); }
     bool is_quiet() const {
-        return !growing && jobs == 0 && waiting.empty() && drawn == Msat{} && returning == Msat{} &&
+        return !growing && jobs == 0 && waiting.empty() && draws == 0 && returning == Msat{} &&
                unposted() == Msat{};
     }
     bool may_grow() const {

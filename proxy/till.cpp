@@ -38,6 +38,7 @@ bool Till::Impl::overloaded() const {
 
 Draw Till::Impl::take(Slice& slice, Msat amount) {
     slice.drawn = *add(slice.drawn, amount);
+    ++slice.draws;
     slice.used_at = books.clock.now();
     return Draw{till, slice, amount};
 }
@@ -121,6 +122,7 @@ Msat Till::close(Slice& slice, Msat amount, Msat cost) {
     const Impl::Lock lock{my.mutex};
     const Time now = my.books.clock.now();
     slice.drawn = *subtract(slice.drawn, amount);
+    --slice.draws;
     slice.used_at = now;
     if (cost > Msat{}) {
         if (slice.pending.requests == 0) my.dirty.push_back(&slice);
@@ -225,16 +227,22 @@ void Till::tend() {
     Impl::Lock lock{my.mutex};
     const Time now = my.books.clock.now();
     std::vector<Slice*> unused;
+    std::vector<KeyId> keys;
     for (auto& [key, slice] : my.slices) {
         const bool paused = slice.payer != nullptr && slice.payer->pauses > 0;
         if (paused || !slice.is_quiet()) continue;
         // A clock that was set back says that it was used in the future.
         if (now - slice.used_at < my.options.idle_time && now >= slice.used_at) continue;
         unused.push_back(&slice);
+        keys.push_back(key);
     }
     (void)my.give_back(lock, unused);
     std::vector<Slice*> waiting;
-    for (Slice* slice : unused) {
+    for (const KeyId& key : keys) {
+        // Meanwhile somebody may have asked for it, been refused, and had it forgotten.
+        const auto found = my.slices.find(key);
+        if (found == my.slices.end()) continue;
+        Slice* const slice = &found->second;
         if (slice->is_quiet() && !slice->is_open && !slice->perhaps_open) {
             my.forget(*slice);
         } else if (!slice->waiting.empty() && slice->may_grow()) {

@@ -250,6 +250,7 @@ public:
     enum class Fault { Fails, Lies };
     explicit FaultyDatabase(store::Database& inner) : inner_{inner} {}
     void submit(std::function<bool(store::Tx&)> body, Done done) override {
+        if (const auto act = std::exchange(before_submit, nullptr)) act();
         const bool now = at_ > 0 && --at_ == 0;
         if (failing || (now && fault_ == Fault::Fails)) {
             return done(store::StoreFailure{"made to fail"});
@@ -265,7 +266,8 @@ public:
         return inner_.copy_to(path);
     }
     std::atomic<bool> failing = false;
-    std::atomic<bool> lying = false;  // Commits, and says that it did not.
+    std::function<void()> before_submit;  // Once. On the submitter's thread, who holds no lock.
+    std::atomic<bool> lying = false;      // Commits, and says that it did not.
     // Does so with the n-th submission from now on, and with no other.
     void fault_at(int n, Fault fault) {
         fault_ = fault;

@@ -235,6 +235,36 @@ TEST_CASE("till: a slice that nobody uses goes back to its balance") {
     CHECK(spend(node, key, 970_msat, 0_msat) == 970_msat);
 }
 
+TEST_CASE("till: a draw that costs nothing keeps its slice as long as it is open") {
+    Node node;
+    const KeyId key = node.make_key(1000_msat);
+    auto open = draw(node, key, 0_msat);
+    REQUIRE(open.has_value());
+    node.clock.advance(Seconds{5});
+    node.till->tend();
+    CHECK(node.metrics.gauge("nutgate_proxy_slices", "").value() == 1);
+    CHECK(open->settle(0_msat) == 1000_msat);
+    node.clock.advance(Seconds{5});
+    node.till->tend();
+    CHECK(node.metrics.gauge("nutgate_proxy_slices", "").value() == 0);
+}
+
+TEST_CASE("till: a slice that is forgotten while others are given back is not looked at again") {
+    Node node;
+    const KeyId key = node.make_key(1000_msat);
+    const KeyId other = node.make_key(1000_msat);
+    (void)spend(node, key, 100_msat, 0_msat);
+    CHECK(node.till->pause(key).has_value());  // It has no hold any more, and is known still.
+    (void)spend(node, other, 100_msat, 0_msat);
+    node.clock.advance(Seconds{5});
+    Why why = Why::Broken;
+    node.faulty.before_submit = [&] { why = draw(node, key, 1001_msat).error().why; };
+    node.till->tend();
+    CHECK(why == Why::BalanceShort);
+    CHECK(node.metrics.gauge("nutgate_proxy_slices", "").value() == 0);
+    CHECK(spend(node, key, 1000_msat, 1000_msat) == 0_msat);
+}
+
 TEST_CASE("till: no charge is lost or made by a database that fails for a while") {
     Node node;
     node.till_options.retry_delay = Milliseconds{1};
