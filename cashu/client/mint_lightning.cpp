@@ -24,7 +24,10 @@ BackendError error_of(const WalletError& error) {
         case LockedToOther:
         case FeeExceedsAmount:
         case InsufficientFunds:
+        case ExposureExceeded:
         case AmountOverflow:
+        case InvoiceInvalid:
+        case PaymentFailed:
         case MintRefused:
             return BackendError::Refused;
     }

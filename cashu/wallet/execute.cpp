@@ -1,12 +1,14 @@
 // One run of an operation: ask, and if the answer proves nothing, resolve: replay the same bytes,
 // then NUT-07, then NUT-09, in that order (cashu.md C.5). A check that says "spent" is final, so a
 // restore that comes after it sees everything there is; the other way round it would not.
+#include "wallet/execute.h"
+
 #include <algorithm>
 
 #include "nutgate/base/log.h"
 #include "nutgate/cashu/quote_signature.h"
 #include "nutgate/cashu/wire.h"
-#include "wallet/classify.h"
+#include "wallet/calls.h"
 #include "wallet/finish.h"
 #include "wallet/impl.h"
 #include "wallet/issue.h"
@@ -156,30 +158,10 @@ Result<Run::Step, WalletError> Run::resolve(const AnswerFacts& facts, Transmissi
 
 Result<Run::Step, WalletError> Run::resolve_swap(const AnswerFacts& facts,
                                                  Transmission transmission) {
-    std::vector<crypto::Point> ys;
-    for (const auto& input : operation_.inputs) {
-        const auto y = crypto::Point::from_bytes(input.y);
-        VERIFY(y.has_value());
-        ys.push_back(*y);
-    }
-    const auto answer = post("/v1/checkstate", wire::write_check_state_request(ys));
-    if (!answer) return wait(Outcome::MintAway, facts_of(answer).detail);
-    if (answer->status != 200) return wait(Outcome::Waiting, facts_of(answer).detail);
-    const auto states = wire::parse_check_state_response(answer->body);
-    if (!states) return wait(Outcome::Waiting, "the mint's answer to checkstate can't be read");
-
-    // By the point, not by its place in the answer; what is not told counts as pending.
-    std::map<ByteArray<33>, wire::ProofState> told;
-    for (const auto& state : *states) told.insert_or_assign(state.Y.compressed(), state.state);
-    std::set<ByteArray<33>> spent;
-    for (const auto& y : ys) {
-        const auto state = told.find(y.compressed());
-        if (state == told.end() || state->second == wire::ProofState::Pending) {
-            return wait(Outcome::Waiting, "its inputs are pending at the mint");
-        }
-        if (state->second == wire::ProofState::Spent) spent.insert(y.compressed());
-    }
-    if (!spent.empty()) return restore(spent, transmission);
+    const auto states = ask_states(mint_, ys_of(operation_.inputs));
+    if (!states) return wait(states.error().outcome, states.error().why);
+    if (states->pending) return wait(Outcome::Waiting, "its inputs are pending at the mint");
+    if (!states->spent.empty()) return restore(states->spent, transmission);
     if (is_keyset_refusal(facts) || is_output_refusal(facts)) return new_plan(facts);
     // Unspent is a snapshot: a request may still be under way, so nothing is released.
     const bool long_ago = wallet_.clock.now() - operation_.created_at > kPatience;
@@ -203,23 +185,15 @@ Result<Run::Step, WalletError> Run::restore(const std::set<ByteArray<33>>& spent
                                             Transmission transmission) {
     std::vector<BlindedMessage> messages;
     for (const auto& output : operation_.outputs) messages.push_back(output.message);
-    const auto answer = post("/v1/restore", wire::write_restore_request(messages));
-    if (!answer) return wait(Outcome::MintAway, facts_of(answer).detail);
-    if (answer->status != 200) return wait(Outcome::Waiting, facts_of(answer).detail);
-    const auto restored = wire::parse_restore_response(answer->body);
-    if (!restored) return wait(Outcome::Waiting, "the mint's answer to restore can't be read");
-
-    std::map<ByteArray<33>, BlindSignature> found;
-    for (std::size_t i = 0; i < restored->outputs.size(); ++i) {
-        found.emplace(restored->outputs[i].B_.compressed(), restored->signatures[i]);
-    }
+    const auto found = ask_restore(mint_, messages);
+    if (!found) return wait(found.error().outcome, found.error().why);
     bool any = false;
     for (int version = 1; version <= operation_.version; ++version) {
         const auto outputs = operation_.outputs_of(version);
         std::vector<BlindSignature> signatures;
         for (const auto& output : outputs) {
-            const auto signature = found.find(output.message.B_.compressed());
-            if (signature != found.end()) signatures.push_back(signature->second);
+            const auto signature = found->find(output.message.B_.compressed());
+            if (signature != found->end()) signatures.push_back(signature->second);
         }
         any = any || !signatures.empty();
         if (signatures.size() != outputs.size()) continue;
@@ -322,11 +296,8 @@ Result<Run::Step, WalletError> Run::new_plan(const AnswerFacts& facts) {
 }
 
 Result<Run::Step, WalletError> Run::wait(Outcome outcome, std::string_view why) {
-    TRY_VOID(wallet_.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
-        note_waiting(tx, operation_.id, operation_.state, why);
-        return {};
-    }));
-    return Step{outcome};
+    TRY(const auto waiting, wait_for_mint(wallet_, operation_, outcome, why));
+    return Step{waiting};
 }
 
 Result<Run::Step, WalletError> Run::block(std::string_view why) {
@@ -335,6 +306,15 @@ Result<Run::Step, WalletError> Run::block(std::string_view why) {
 }
 
 }  // namespace
+
+Result<Outcome, WalletError> wait_for_mint(Wallet::Impl& wallet, const Operation& operation,
+                                           Outcome outcome, std::string_view why) {
+    TRY_VOID(wallet.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
+        note_waiting(tx, operation.id, operation.state, why);
+        return {};
+    }));
+    return outcome;
+}
 
 Result<Outcome, WalletError> run_operation(Wallet::Impl& wallet, const OperationId& id) {
     TRY(auto operation,
@@ -352,7 +332,34 @@ Result<Outcome, WalletError> run_operation(Wallet::Impl& wallet, const Operation
     }));
     const auto* mint = wallet.find(operation->mint);
     if (mint == nullptr) return park(wallet, *operation, "its mint is no longer configured");
-    return Run{wallet, *std::move(operation), *mint}.go();
+    switch (operation->kind) {
+        case OperationKind::Receive:
+        case OperationKind::Send:
+        case OperationKind::Issue:
+        case OperationKind::Consolidate:
+            return Run{wallet, *std::move(operation), *mint}.go();
+        case OperationKind::Melt:
+        case OperationKind::Swap:
+            return run_melt(wallet, *std::move(operation), *mint);
+        case OperationKind::Fund:
+            return run_fund(wallet, *operation);
+    }
+    VERIFY(false);
+    return Outcome::Waiting;
+}
+
+// The quote that the operation paid and that is to become ecash, once it is paid.
+Result<std::optional<PaymentHash>, WalletError> second_leg(Wallet::Impl& wallet,
+                                                           const OperationId& id) {
+    using Leg = std::optional<PaymentHash>;
+    return wallet.database.read([&](store::Reader& reader) -> Result<Leg, WalletError> {
+        const auto operation = load(reader, id);
+        VERIFY(operation.has_value());
+        const bool two_legs =
+            operation->kind == OperationKind::Swap || operation->kind == OperationKind::Fund;
+        if (!two_legs || operation->state != OperationState::Done) return Leg{};
+        return Leg{operation->bill->payment};
+    });
 }
 
 Result<void, WalletError> standing(Wallet::Impl& wallet, const OperationId& id) {
@@ -387,7 +394,12 @@ Result<void, WalletError> Wallet::execute(const OperationId& id) {
         impl_->running.leave(id);
         TRY_VOID(outcome);
     }
-    return wallet::standing(*impl_, id);
+    TRY_VOID(wallet::standing(*impl_, id));
+    TRY(const auto leg, wallet::second_leg(*impl_, id));
+    if (!leg) return {};
+    TRY(const auto payment, settle_quote(*leg));
+    if (payment.state == PaymentState::Settled) return {};
+    return fail(WalletError{WalletError::Code::InProgress, "paid, and not arrived yet"});
 }
 
 }  // namespace nutgate::cashu

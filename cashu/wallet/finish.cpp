@@ -8,21 +8,53 @@
 namespace nutgate::cashu::wallet {
 namespace {
 
-// Why a finishing transaction was rolled back.
-struct Setback {
-    Setback(SettlerRefusal why) : refusal{std::move(why)} {}       // NOLINT: implicit, for TRY.
-    Setback(store::StoreFailure why) : failure{std::move(why)} {}  // NOLINT: implicit, for TRY.
-
-    std::optional<SettlerRefusal> refusal;
-    std::optional<store::StoreFailure> failure;
-};
-
 std::optional<ByteArray<64>> packed(const std::optional<Dleq>& dleq) {
     if (!dleq) return std::nullopt;
     ByteArray<64> bytes;
     std::copy(dleq->e.begin(), dleq->e.end(), bytes.begin());
     std::copy(dleq->s.begin(), dleq->s.end(), bytes.begin() + 32);
     return bytes;
+}
+
+Input as_input(const NewProof& proof) {
+    return {.y = proof.y,
+            .keyset = proof.keyset,
+            .amount = proof.amount,
+            .msat = proof.msat,
+            .counter = proof.counter,
+            .signature = proof.signature,
+            .dleq = proof.dleq,
+            .derived_from = proof.derived_from};
+}
+
+// The proof that a signature makes of an output of ours; empty if the mint did not sign it, or with
+// no key of the keyset that it names.
+Result<std::optional<NewProof>, WalletError> unblinded(Wallet::Impl& wallet, const WalletMint& mint,
+                                                       const PlannedOutput& output,
+                                                       const BlindSignature& signature) {
+    using Answer = std::optional<NewProof>;
+    TRY(const auto keyset, wallet.keysets.with_keys(mint, signature.id));
+    const auto key = keyset.keys.find(signature.amount);
+    const auto unit = parse_unit(keyset.unit);
+    if (key == keyset.keys.end() || !unit) return Answer{};
+    if (signature.dleq &&
+        !verify_dleq(*signature.dleq, key->second, output.message.B_, signature.C_)) {
+        return Answer{};
+    }
+    const auto secret = wallet.secret_of(output.message.id, output.counter);
+    const auto y = hash_to_curve(secret.secret);
+    const auto c = unblind(signature.C_, secret.r, key->second);
+    const auto msat = to_msat(signature.amount, *unit);
+    if (!y || !c || !msat) return Answer{};
+    NewProof proof{.y = y->compressed(),
+                   .keyset = signature.id,
+                   .amount = signature.amount,
+                   .msat = *msat,
+                   .counter = output.counter,
+                   .signature = c->compressed(),
+                   .dleq = packed(signature.dleq)};
+    if (signature.id != output.message.id) proof.derived_from = output.message.id;
+    return Answer{std::move(proof)};
 }
 
 // What the books are told of an end. Runs within its transaction.
@@ -51,6 +83,36 @@ Result<void, SettlerRefusal> tell(Wallet::Impl& wallet, store::Tx& tx, const Ope
                                               .unit = operation.unit,
                                               .amount = operation.amount});
         }
+        case OperationKind::Consolidate:
+            return wallet.settler.consolidated(tx, {.operation = operation.id,
+                                                    .mint = operation.mint,
+                                                    .unit = operation.unit,
+                                                    .fee = operation.fee});
+        case OperationKind::Melt:
+        case OperationKind::Swap:
+        case OperationKind::Fund:
+            break;  // They end by finish_melt() and finish_fund().
+    }
+    VERIFY(false);
+    return {};
+}
+
+// What the books are told of an operation that failed for good.
+Result<void, SettlerRefusal> tell_failed(Wallet::Impl& wallet, store::Tx& tx,
+                                         const Operation& operation, const WalletError& why) {
+    switch (operation.kind) {
+        case OperationKind::Receive:
+            return wallet.settler.receive_failed(tx, operation.reference, why);
+        case OperationKind::Send:
+            return wallet.settler.send_failed(tx, operation.reference, why);
+        case OperationKind::Melt:
+        case OperationKind::Swap:
+            return wallet.settler.melt_failed(tx, operation.reference, why);
+        case OperationKind::Fund:
+            return wallet.settler.fund_failed(tx, operation.reference, why);
+        case OperationKind::Issue:        // Its quote stays open: it is asked about again.
+        case OperationKind::Consolidate:  // What may be spent is what it was.
+            return {};
     }
     VERIFY(false);
     return {};
@@ -78,47 +140,38 @@ Result<std::optional<Made>, WalletError> make_proofs(
     using Answer = std::optional<Made>;
     if (outputs.size() != signatures.size()) return Answer{};
     Made made;
-    std::optional<Keyset> keyset;  // All outputs of one plan are of one keyset.
     for (std::size_t i = 0; i < outputs.size(); ++i) {
         const auto& output = outputs[i];
         const auto& signature = signatures[i];
         if (signature.id != output.message.id || signature.amount != output.message.amount) {
             return Answer{};
         }
-        if (!keyset || keyset->id != signature.id) {
-            TRY(keyset, wallet.keysets.with_keys(mint, signature.id));
+        TRY(auto proof, unblinded(wallet, mint, output, signature));
+        if (!proof) return Answer{};
+        if (output.purpose == Purpose::Send) {
+            proof->state = ProofState::Sent;
+            made.sent.push_back(wallet.proof_of(as_input(*proof)));
         }
-        const auto key = keyset->keys.find(signature.amount);
-        if (key == keyset->keys.end()) return Answer{};
-        if (signature.dleq &&
-            !verify_dleq(*signature.dleq, key->second, output.message.B_, signature.C_)) {
-            return Answer{};
-        }
-        const auto secret = wallet.secret_of(signature.id, output.counter);
-        const auto y = hash_to_curve(secret.secret);
-        const auto c = unblind(signature.C_, secret.r, key->second);
-        const auto msat = to_msat(signature.amount, *parse_unit(keyset->unit));
-        if (!y || !c || !msat) return Answer{};
-        const bool send = output.purpose == Purpose::Send;
-        made.proofs.push_back({.y = y->compressed(),
-                               .keyset = signature.id,
-                               .amount = signature.amount,
-                               .msat = *msat,
-                               .counter = output.counter,
-                               .signature = c->compressed(),
-                               .dleq = packed(signature.dleq),
-                               .state = send ? ProofState::Sent : ProofState::Unspent});
-        if (!send) continue;
-        const auto& proof = made.proofs.back();
-        made.sent.push_back(wallet.proof_of({.y = proof.y,
-                                             .keyset = proof.keyset,
-                                             .amount = proof.amount,
-                                             .msat = proof.msat,
-                                             .counter = proof.counter,
-                                             .signature = proof.signature,
-                                             .dleq = proof.dleq}));
+        made.proofs.push_back(*std::move(proof));
     }
     return Answer{std::move(made)};
+}
+
+Result<std::vector<NewProof>, WalletError> make_change(
+    Wallet::Impl& wallet, const WalletMint& mint, const std::vector<PlannedOutput>& blanks,
+    const std::vector<BlindSignature>& signatures) {
+    std::vector<NewProof> proofs;
+    for (std::size_t i = 0; i < std::min(blanks.size(), signatures.size()); ++i) {
+        if (signatures[i].amount == 0) continue;
+        TRY(auto proof, unblinded(wallet, mint, blanks[i], signatures[i]));
+        if (proof) {
+            proofs.push_back(*std::move(proof));
+            continue;
+        }
+        wallet.alarms.add();
+        log::error("wallet_change_wrong", {{"mint", mint.url.text()}, {"position", i}});
+    }
+    return proofs;
 }
 
 Result<Outcome, WalletError> finish(Wallet::Impl& wallet, const Operation& operation,
@@ -152,34 +205,23 @@ Result<Outcome, WalletError> finish_exact(Wallet::Impl& wallet, const Operation&
 Result<Outcome, WalletError> finish_refused(Wallet::Impl& wallet, const Operation& operation,
                                             const WalletMint& mint, const WalletError& why,
                                             const std::set<ByteArray<33>>& spent) {
-    const auto free =
-        operation.kind == OperationKind::Send ? ProofState::Unspent : ProofState::Released;
     nutgate::Msat lost;
     for (const auto& input : operation.inputs) {
-        if (spent.contains(input.y)) lost = add(lost, input.msat).value_or(lost);
+        if (!input.foreign && spent.contains(input.y)) lost = add(lost, input.msat).value_or(lost);
     }
-    const bool ours_lost = operation.kind == OperationKind::Send && lost > nutgate::Msat{};
+    const bool ours_lost = lost > nutgate::Msat{};
     const auto now = wallet.clock.now();
     const auto body = [&](store::Tx& tx) -> Result<void, Setback> {
         if (!end(tx, operation.id, OperationState::Failed, why, now)) return {};
         for (const auto& y : spent) move_input(tx, operation.id, y, ProofState::Dead);
-        move_inputs(tx, operation.id, free);
+        release_inputs(tx, operation.id);
         if (ours_lost) {
             TRY_VOID(wallet.settler.lost(tx, {.operation = operation.id,
                                               .mint = operation.mint,
                                               .unit = operation.unit,
                                               .amount = lost}));
         }
-        switch (operation.kind) {
-            case OperationKind::Receive:
-                TRY_VOID(wallet.settler.receive_failed(tx, operation.reference, why));
-                break;
-            case OperationKind::Send:
-                TRY_VOID(wallet.settler.send_failed(tx, operation.reference, why));
-                break;
-            case OperationKind::Issue:
-                break;  // Its quote stays open: it is asked about again.
-        }
+        TRY_VOID(tell_failed(wallet, tx, operation, why));
         return {};
     };
     if (ours_lost) {
@@ -187,6 +229,65 @@ Result<Outcome, WalletError> finish_refused(Wallet::Impl& wallet, const Operatio
         log::error("wallet_proofs_lost", {{"mint", mint.url.text()}, {"msat", lost}});
     }
     return commit(wallet, operation, Outcome::Failed, body);
+}
+
+Result<Outcome, WalletError> finish_melt(Wallet::Impl& wallet, const Operation& operation,
+                                         const std::vector<NewProof>& change,
+                                         const std::optional<Preimage>& preimage) {
+    VERIFY(operation.bill.has_value());
+    nutgate::Msat inputs;
+    nutgate::Msat back;
+    bool foreign = false;
+    for (const auto& input : operation.inputs) {
+        inputs = add(inputs, input.msat).value_or(inputs);
+        foreign = foreign || input.foreign;
+    }
+    for (const auto& proof : change) back = add(back, proof.msat).value_or(back);
+    // A mint that gives back more than it took beyond the invoice makes money out of nothing: ours
+    // to refuse, since the books would not add up.
+    const auto spent = subtract(inputs, back);
+    const auto fee = spent ? subtract(*spent, operation.amount) : std::nullopt;
+    if (!fee) {
+        wallet.alarms.add();
+        return park(wallet, operation, "the mint gives back more than it was given");
+    }
+    if (*fee > operation.fee) {
+        wallet.alarms.add();
+        log::error("wallet_melt_fee_exceeded",
+                   {{"operation", operation.id.hex()}, {"fee", *fee}, {"most", operation.fee}});
+    }
+    const auto now = wallet.clock.now();
+    return commit(wallet, operation, Outcome::Done, [&](store::Tx& tx) -> Result<void, Setback> {
+        if (!end(tx, operation.id, OperationState::Done, std::nullopt, now)) return {};
+        move_inputs(tx, operation.id, ProofState::Spent);
+        insert_proofs(tx, operation, change);
+        TRY_VOID(wallet.settler.melted(
+            tx, {.reference = operation.reference,
+                 .mint = operation.mint,
+                 .unit = operation.unit,
+                 .inputs = foreign ? Settler::Inputs::Token : Settler::Inputs::Ours,
+                 .payment = operation.bill->payment,
+                 .amount = operation.amount,
+                 .fee = *fee,
+                 .change = back,
+                 .preimage = preimage}));
+        return {};
+    });
+}
+
+Result<Outcome, WalletError> finish_fund(Wallet::Impl& wallet, const Operation& operation,
+                                         const Payment& payment) {
+    VERIFY(operation.bill.has_value());
+    const auto now = wallet.clock.now();
+    return commit(wallet, operation, Outcome::Done, [&](store::Tx& tx) -> Result<void, Setback> {
+        if (!end(tx, operation.id, OperationState::Done, std::nullopt, now)) return {};
+        TRY_VOID(wallet.settler.funded(tx, {.reference = operation.reference,
+                                            .backend = operation.bill->payer,
+                                            .payment = operation.bill->payment,
+                                            .amount = operation.amount,
+                                            .fee = payment.fee}));
+        return {};
+    });
 }
 
 Result<Outcome, WalletError> park(Wallet::Impl& wallet, const Operation& operation,

@@ -13,6 +13,7 @@
 #include "nutgate/cashu/dhke.h"
 #include "nutgate/cashu/wallet.h"
 #include "wallet/keysets.h"
+#include "wallet/mints.h"
 #include "wallet/operation.h"
 
 namespace nutgate::cashu {
@@ -20,7 +21,9 @@ namespace nutgate::cashu {
 namespace wallet {
 inline constexpr int kInputsMax = 500;  // Of one swap; mints take 500 to 1000.
 inline constexpr std::size_t kOutputsMax = 500;
-inline constexpr int kCandidatesMax = 20'000;  // Proofs looked at for one send.
+// Proofs of one denomination that are looked at for one send; more are consolidated.
+inline constexpr int kCandidatesOfEach = 64;
+inline constexpr int kCandidatesAll = 20'000;  // Where those don't suffice.
 
 // Which of an operation's columns is sealed: a text moved to another column does not open.
 enum class Sealed { Request, Token };
@@ -69,13 +72,22 @@ struct Wallet::PreparedSend {
     wallet::Picks* picks;
 };
 
+struct Wallet::PreparedMelt {
+    wallet::Draft draft;
+    wallet::Picks* picks;  // Null for a token's.
+};
+
 struct Wallet::Impl {
     Impl(store::Database& database, std::vector<WalletMint> mints, const Secret& seed64,
-         Settler& settler, const Clock& clock, crypto::Random& random, metrics::Registry& metrics);
+         Settler& settler, const Clock& clock, crypto::Random& random, metrics::Registry& metrics,
+         Options options);
 
-    const WalletMint* find(const MintUrl& url) const;
+    const WalletMint* find(const MintUrl& url) const { return mints.find(url); }
     // Of a token: by its address, or, for the mint in this process, by its keysets.
     Result<const WalletMint*, WalletError> mint_of(const Token& token);
+    // ExposureExceeded if so much more at that mint is more than its owner wants.
+    Result<void, WalletError> check_exposure(store::Reader& reader, const MintUrl& mint,
+                                             nutgate::Msat more) const;
 
     Bytes seal(BytesView plain, const OperationId& id, wallet::Sealed what);
     // Empty if it was sealed under another seed.
@@ -91,8 +103,11 @@ struct Wallet::Impl {
     std::string token_text(const WalletMint& mint, Unit unit, std::vector<Proof> proofs) const;
 
     store::Database& database;
-    const std::vector<WalletMint> mints;
+    wallet::Mints mints;
+    const Options options;
     const SecretDeriver deriver;
+    const crypto::Scalar receive_secret;
+    const crypto::Point receive_key;
     const Secret sealing_key;
     Settler& settler;
     const Clock& clock;
@@ -107,6 +122,7 @@ struct Wallet::Impl {
     metrics::Counter& blocked;
     metrics::Counter& alarms;  // A mint that broke its promises, or a seed in use elsewhere.
     metrics::Gauge& waiting;
+    metrics::Gauge& unarrived;
 };
 
 namespace wallet {
@@ -121,6 +137,10 @@ enum class Outcome {
 // One run of an unfinished operation, to its end if the mint lets it. The caller has entered it in
 // `running`.
 Result<Outcome, WalletError> run_operation(Wallet::Impl& wallet, const OperationId& id);
+
+// Of a swap or a funding that was paid: the quote that is still to become ecash, or did.
+Result<std::optional<PaymentHash>, WalletError> second_leg(Wallet::Impl& wallet,
+                                                           const OperationId& id);
 
 // How an operation that nobody runs stands, as execute() says it.
 Result<void, WalletError> standing(Wallet::Impl& wallet, const OperationId& id);

@@ -5,46 +5,20 @@
 #include "nutgate/base/log.h"
 #include "nutgate/cashu/wire.h"
 #include "nutgate/lightning/invoice.h"
-#include "wallet/classify.h"
+#include "wallet/calls.h"
 #include "wallet/selection.h"
 
 namespace nutgate::cashu {
 namespace {
 
 using Code = WalletError::Code;
+using wallet::find_quote;
+using wallet::Quote;
 using wallet::QuoteState;
 
 // A mint may see a payment late, and issues a paid quote whenever it is asked to: who paid on the
 // last second, or a day after, is not forgotten.
 constexpr Seconds kWatchPastExpiry{24 * 3600};
-
-struct Quote {
-    std::uint32_t lock_index = 0;
-    MintUrl mint;
-    Unit unit;
-    nutgate::Msat amount;
-    QuoteState state;
-    std::string id;
-    Time watch_until;
-};
-
-std::optional<Quote> find_quote(store::Reader& reader, const PaymentHash& payment) {
-    const auto row = reader.query_one(
-        "SELECT lock_index, mint, unit, amount, state, quote, watch_until FROM wallet_quote WHERE "
-        "payment_hash = $1",
-        payment);
-    if (!row) return std::nullopt;
-    const auto mint = MintUrl::parse(row->text(1));
-    const auto unit = parse_unit(row->text(2));
-    VERIFY(mint && unit);
-    return Quote{.lock_index = static_cast<std::uint32_t>(row->integer(0)),
-                 .mint = *mint,
-                 .unit = *unit,
-                 .amount = row->msat(3),
-                 .state = static_cast<QuoteState>(row->integer(4)),
-                 .id = row->text(5),
-                 .watch_until = row->time(6)};
-}
 
 Result<std::optional<Quote>, WalletError> read_quote(Wallet::Impl& impl,
                                                      const PaymentHash& payment) {
@@ -52,34 +26,6 @@ Result<std::optional<Quote>, WalletError> read_quote(Wallet::Impl& impl,
         [&](store::Reader& reader) -> Result<std::optional<Quote>, WalletError> {
             return find_quote(reader, payment);
         });
-}
-
-// What may stand in a path as it is. A mint that calls its quotes otherwise is not asked.
-bool is_path_segment(std::string_view id) {
-    return !id.empty() && id.size() <= QuoteId::kSizeMax && id != "." && id != ".." &&
-           std::all_of(id.begin(), id.end(), [](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '-' || c == '_' || c == '.' || c == '~';
-           });
-}
-
-WalletError error_of(const Result<MintAnswer, MintFailure>& answer, const WalletMint& mint) {
-    const auto facts = wallet::facts_of(answer);
-    if (facts.failure) return {Code::MintUnreachable, mint.url.text() + ": " + facts.detail};
-    if (facts.status == 429) return {Code::MintRateLimited, mint.url.text() + ": " + facts.detail};
-    if (facts.status >= 500) return {Code::MintUnreachable, mint.url.text() + ": " + facts.detail};
-    return {Code::MintRefused, mint.url.text() + ": " + facts.detail};
-}
-
-Result<wire::MintQuote, WalletError> get_quote(const WalletMint& mint, const std::string& id) {
-    const auto answer = mint.client->call(MintMethod::Get, "/v1/mint/quote/bolt11/" + id, "");
-    if (!answer || answer->status != 200) return fail(error_of(answer, mint));
-    auto quote = wire::parse_mint_quote(answer->body);
-    if (!quote || quote->quote != id) {
-        return fail(
-            WalletError{Code::MintUnreachable, mint.url.text() + ": its quote can't be read"});
-    }
-    return *std::move(quote);
 }
 
 Unit unit_for(nutgate::Msat amount) {
@@ -97,13 +43,14 @@ Result<wire::MintQuote, WalletError> post_quote(const WalletMint& mint,
         answer = mint.client->call(MintMethod::Post, "/v1/mint/quote/bolt11",
                                    wire::write_mint_quote_request(request));
     }
-    if (!answer || answer->status != 200) return fail(error_of(answer, mint));
+    if (!answer || answer->status != 200) return fail(wallet::error_of(answer, mint));
     auto quote = wire::parse_mint_quote(answer->body);
     const auto refuse = [&](const char* why) {
         return fail(WalletError{Code::MintRefused, mint.url.text() + ": " + why});
     };
     if (!quote) return refuse("its quote can't be read");
-    if (!is_path_segment(quote->quote)) return refuse("its quote's name can't be asked for");
+    if (!wallet::is_path_segment(quote->quote))
+        return refuse("its quote's name can't be asked for");
     if (quote->amount != 0 && quote->amount != request.amount) {
         return refuse("its quote is of another amount");
     }
@@ -119,7 +66,7 @@ Result<Wallet::MintQuote, WalletError> Wallet::request_quote(const MintUrl& url,
                                                              nutgate::Msat amount,
                                                              std::string_view memo) {
     auto& impl = *impl_;
-    const auto* mint = impl.find(url);
+    const auto* mint = impl.mints.find_trusted(url);
     if (mint == nullptr) return fail(WalletError{Code::MintForeign, url.text() + " is not ours"});
     const Unit unit = unit_for(amount);
     if (amount == nutgate::Msat{}) {
@@ -128,6 +75,7 @@ Result<Wallet::MintQuote, WalletError> Wallet::request_quote(const MintUrl& url,
     const auto now = impl.clock.now();
     TRY(const auto index, impl.database.transact([&](store::Tx& tx)
                                                      -> Result<std::uint64_t, WalletError> {
+        TRY_VOID(impl.check_exposure(tx, mint->url, amount));
         const auto next = wallet::take_counters(tx, wallet::kQuoteLockCounter, 1);
         tx.execute(
             "INSERT INTO wallet_quote (lock_index, mint, unit, amount, state, created_at) VALUES "
@@ -200,7 +148,8 @@ Result<OperationId, WalletError> begin_issue(Wallet::Impl& impl, const WalletMin
                               .request = impl.seal(as_bytes(*body), id, wallet::Sealed::Request),
                               .token = {},
                               .inputs = {},
-                              .outputs = std::move(outputs)};
+                              .outputs = std::move(outputs),
+                              .bill = std::nullopt};
     const auto now = impl.clock.now();
     return impl.database.transact([&](store::Tx& tx) -> Result<OperationId, WalletError> {
         if (const auto running = wallet::find_joinable(tx, OperationKind::Issue, reference)) {
@@ -235,7 +184,7 @@ Result<Payment, WalletError> Wallet::settle_quote(const PaymentHash& payment) {
                     return wallet::find_joinable(reader, OperationKind::Issue, reference);
                 }));
         if (!id) {
-            TRY(const auto asked, get_quote(*mint, quote->id));
+            TRY(const auto asked, wallet::get_mint_quote(*mint, quote->id));
             const bool paid = asked.amount_issued > 0 ||
                               asked.amount_paid >= to_amount_floor(quote->amount, quote->unit);
             if (!paid) {
@@ -270,6 +219,58 @@ std::vector<PaymentHash> Wallet::open_quotes(store::Reader& reader, int limit) c
 
 namespace wallet {
 
+std::optional<Quote> find_quote(store::Reader& reader, const PaymentHash& payment) {
+    const auto row = reader.query_one(
+        "SELECT lock_index, mint, unit, amount, state, quote, bolt11, watch_until FROM "
+        "wallet_quote WHERE payment_hash = $1",
+        payment);
+    if (!row) return std::nullopt;
+    const auto mint = MintUrl::parse(row->text(1));
+    const auto unit = parse_unit(row->text(2));
+    VERIFY(mint && unit);
+    return Quote{.lock_index = static_cast<std::uint32_t>(row->integer(0)),
+                 .mint = *mint,
+                 .unit = *unit,
+                 .amount = row->msat(3),
+                 .state = static_cast<QuoteState>(row->integer(4)),
+                 .id = row->text(5),
+                 .bolt11 = row->text(6),
+                 .watch_until = row->time(7)};
+}
+
+namespace {
+
+// A leg of whose first one nothing is under way: it was paid, or someone may have been faster.
+constexpr std::string_view kSecondLegs =
+    "FROM wallet_quote q JOIN wallet_operation o ON o.payment = q.payment_hash WHERE q.state = 2 "
+    "AND o.kind IN (5, 6) ";
+
+constexpr std::int64_t kLegBackOffMaxS = 600;
+
+}  // namespace
+
+std::vector<PaymentHash> take_due_legs(store::Tx& tx, Time now, int limit) {
+    std::vector<PaymentHash> due;
+    const auto rows = tx.query("SELECT q.payment_hash, q.asks " + std::string{kSecondLegs} +
+                                   "AND o.state IN (2, 3) AND q.watch_until >= $1 AND "
+                                   "q.next_ask_at <= $1 ORDER BY q.next_ask_at LIMIT $2",
+                               now, limit);
+    for (const auto& row : rows) {
+        due.push_back(row.id<PaymentHash>(0));
+        const auto asks = std::min<std::int64_t>(row.integer(1), 10);
+        const Seconds pause{std::min(kLegBackOffMaxS, std::int64_t{1} << asks)};
+        tx.execute(
+            "UPDATE wallet_quote SET asks = asks + 1, next_ask_at = $2 WHERE payment_hash = $1",
+            due.back(), now + pause);
+    }
+    return due;
+}
+
+std::int64_t count_unarrived(store::Reader& reader) {
+    return reader.query_one("SELECT COUNT(*) " + std::string{kSecondLegs} + "AND o.state = 2")
+        ->integer(0);
+}
+
 Result<std::optional<QuoteStanding>, WalletError> ask_quote(Wallet::Impl& impl,
                                                             const WalletMint& mint,
                                                             std::string_view reference) {
@@ -278,7 +279,7 @@ Result<std::optional<QuoteStanding>, WalletError> ask_quote(Wallet::Impl& impl,
     VERIFY(payment.has_value());
     TRY(const auto quote, read_quote(impl, *payment));
     if (!quote) return Answer{};
-    const auto asked = get_quote(mint, quote->id);
+    const auto asked = get_mint_quote(mint, quote->id);
     if (!asked) return Answer{};
     return Answer{
         QuoteStanding{.paid = asked->amount_paid > 0, .issued = asked->amount_issued > 0}};

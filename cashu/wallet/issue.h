@@ -11,6 +11,24 @@
 
 namespace nutgate::cashu::wallet {
 
+// A quote of ours, from when the mint's answer was stored.
+struct Quote {
+    std::uint32_t lock_index = 0;
+    MintUrl mint;
+    Unit unit;
+    nutgate::Msat amount;
+    QuoteState state;
+    std::string id;
+    std::string bolt11;
+    Time watch_until;
+};
+std::optional<Quote> find_quote(store::Reader&, const PaymentHash& payment);
+
+// Quotes that a swap or a funding pays, which has ended, and that are not ecash yet: those whose
+// time it is to be asked about. Each is not due again for a while, the longer the oftener it was.
+std::vector<PaymentHash> take_due_legs(store::Tx&, Time now, int limit);
+std::int64_t count_unarrived(store::Reader&);
+
 struct QuoteStanding {
     bool paid = false;
     bool issued = false;

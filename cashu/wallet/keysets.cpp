@@ -43,12 +43,16 @@ bool collide(const KeysetId& a, const KeysetId& b) {
     return a.shortened() == b.shortened();
 }
 
-const Keyset* choose_active(const KeysetMap& keysets, Unit unit, Time now) {
+bool is_usable(const Keyset& keyset, Time now) {
     const auto last = to_unix_seconds(now + kExpiryMargin);
+    return keyset.active && (!keyset.final_expiry || *keyset.final_expiry >= last);
+}
+
+const Keyset* choose_active(const KeysetMap& keysets, Unit unit, Time now) {
     const Keyset* best = nullptr;
     for (const auto& [id, keyset] : keysets) {
-        if (!keyset.active || keyset.keys.empty() || keyset.unit != to_text(unit)) continue;
-        if (keyset.final_expiry && *keyset.final_expiry < last) continue;
+        if (!is_usable(keyset, now) || keyset.keys.empty()) continue;
+        if (keyset.unit != to_text(unit)) continue;
         if (best == nullptr || keyset.input_fee_ppk < best->input_fee_ppk) best = &keyset;
     }
     return best;

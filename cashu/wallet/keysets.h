@@ -63,6 +63,8 @@ private:
     std::map<MintUrl, Entry> entries_ GUARDED_BY(mutex_);
 };
 
+// Whether outputs may be made on it: active, and not about to end.
+bool is_usable(const Keyset& keyset, Time now);
 // The keyset to make new outputs on: active, with keys, not about to expire, the cheapest to spend.
 const Keyset* choose_active(const KeysetMap& keysets, Unit unit, Time now);
 

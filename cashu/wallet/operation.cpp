@@ -38,7 +38,10 @@ ByteArray<N> array(BytesView bytes) {
 
 Bytes copy(BytesView bytes) { return {bytes.begin(), bytes.end()}; }
 
-// y, keyset, amount, msat, counter, signature, dleq
+constexpr std::string_view kInputColumns =
+    "SELECT y, keyset, amount, msat, counter, signature, dleq, state, derived_from FROM "
+    "wallet_proof ";
+
 Input input_of(const Row& row) {
     Input input{.y = array<33>(row.bytes(0)),
                 .keyset = must(KeysetId::parse(row.text(1))),
@@ -49,7 +52,21 @@ Input input_of(const Row& row) {
                 .dleq = std::nullopt};
     if (!row.is_null(4)) input.counter = unsigned_of(row.integer(4));
     if (!row.is_null(6)) input.dleq = array<64>(row.bytes(6));
+    if (!row.is_null(8)) input.derived_from = must(KeysetId::parse(row.text(8)));
+    const auto state = row.integer(7);
+    input.foreign = state == number(ProofState::Received) || state == number(ProofState::Released);
     return input;
+}
+
+// payment, melt_quote, quote_expires_at, payer, from `column` on
+std::optional<Bill> bill_of(const Row& row, std::size_t column) {
+    if (row.is_null(column)) return std::nullopt;
+    Bill bill{.payment = row.id<PaymentHash>(column),
+              .melt_quote = row.is_null(column + 1) ? std::string{} : row.text(column + 1),
+              .expires_at = std::nullopt,
+              .payer = row.is_null(column + 3) ? std::string{} : row.text(column + 3)};
+    if (!row.is_null(column + 2)) bill.expires_at = row.time(column + 2);
+    return bill;
 }
 
 // Came and was let go, or is one that we once gave away.
@@ -122,6 +139,12 @@ std::int64_t to_stored(WalletError::Code code) {
             return 16;
         case StoreUnavailable:
             return 17;
+        case ExposureExceeded:
+            return 18;
+        case InvoiceInvalid:
+            return 19;
+        case PaymentFailed:
+            return 20;
     }
     VERIFY(false);
     return 0;
@@ -145,6 +168,13 @@ std::uint64_t take_counters(Tx& tx, std::string_view name, std::int64_t count) {
     return unsigned_of(row->integer(0) - count);
 }
 
+void raise_counter(Tx& tx, std::string_view name, std::uint64_t next) {
+    tx.execute(
+        "INSERT INTO wallet_counter (name, next) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET "
+        "next = excluded.next WHERE wallet_counter.next < excluded.next",
+        name, signed_of(next));
+}
+
 std::optional<OperationId> find_joinable(Reader& reader, OperationKind kind,
                                          std::string_view reference) {
     const auto row = reader.query_one(
@@ -164,13 +194,19 @@ void insert(Tx& tx, const Draft& draft, std::string_view reference, Time now) {
         draft.mint.text(), to_text(draft.unit), draft.amount, draft.fee, draft.path,
         unless_empty(draft.request), unless_empty(draft.token), now);
     insert_outputs(tx, draft.id, 1, draft.outputs);
+    if (!draft.bill) return;
+    tx.execute(
+        "UPDATE wallet_operation SET payment = $2, melt_quote = $3, quote_expires_at = $4, payer = "
+        "$5 WHERE id = $1",
+        draft.id, draft.bill->payment, draft.bill->melt_quote, draft.bill->expires_at,
+        draft.bill->payer);
 }
 
 std::optional<Operation> load(Reader& reader, const OperationId& id) {
     const auto row = reader.query_one(
         "SELECT kind, state, reference, mint, unit, amount, fee, path, request, attempts, "
-        "taken_at, "
-        "error_code, last_error, created_at, version FROM wallet_operation WHERE id = $1",
+        "taken_at, error_code, last_error, created_at, version, transmissions, payment, "
+        "melt_quote, quote_expires_at, payer FROM wallet_operation WHERE id = $1",
         id);
     if (!row) return std::nullopt;
     Operation operation{.id = id,
@@ -184,19 +220,19 @@ std::optional<Operation> load(Reader& reader, const OperationId& id) {
                         .path = row->text(7),
                         .request = row->is_null(8) ? Bytes{} : copy(row->bytes(8)),
                         .attempts = static_cast<int>(row->integer(9)),
+                        .transmissions = static_cast<int>(row->integer(15)),
                         .taken_at = std::nullopt,
                         .error_code = std::nullopt,
                         .last_error = row->text(12),
                         .created_at = row->time(13),
                         .inputs = {},
                         .version = static_cast<int>(row->integer(14)),
-                        .outputs = {}};
+                        .outputs = {},
+                        .bill = bill_of(*row, 16)};
     if (!row->is_null(10)) operation.taken_at = row->time(10);
     if (!row->is_null(11)) operation.error_code = static_cast<int>(row->integer(11));
-    for (const auto& input : reader.query(
-             "SELECT y, keyset, amount, msat, counter, signature, dleq FROM wallet_proof WHERE "
-             "operation = $1 ORDER BY amount, y",
-             id)) {
+    for (const auto& input :
+         reader.query(std::string{kInputColumns} + "WHERE operation = $1 ORDER BY amount, y", id)) {
         operation.inputs.push_back(input_of(input));
     }
     for (const auto& output : reader.query(
@@ -336,20 +372,47 @@ void insert_proofs(Tx& tx, const Operation& operation, const std::vector<NewProo
     for (const auto& proof : proofs) {
         const std::optional<OperationId> holder =
             proof.state == ProofState::Sent ? std::optional{operation.id} : std::nullopt;
+        const auto derived_from =
+            proof.derived_from ? std::optional{proof.derived_from->text()} : std::nullopt;
         tx.execute(
             "INSERT INTO wallet_proof (y, mint, unit, keyset, amount, msat, counter, signature, "
-            "dleq, state, operation, made_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
-            "$11, "
-            "$12)",
+            "dleq, state, operation, made_by, derived_from) VALUES ($1, $2, $3, $4, $5, $6, $7, "
+            "$8, $9, $10, $11, $12, $13)",
             BytesView{proof.y}, operation.mint.text(), to_text(operation.unit), proof.keyset.text(),
             signed_of(proof.amount), proof.msat, signed_of(proof.counter),
-            BytesView{proof.signature}, proof.dleq, number(proof.state), holder, operation.id);
+            BytesView{proof.signature}, proof.dleq, number(proof.state), holder, operation.id,
+            derived_from);
     }
+}
+
+bool insert_restored(Tx& tx, const MintUrl& mint, Unit unit, const NewProof& proof) {
+    const auto& source = proof.derived_from.value_or(proof.keyset);
+    const auto coming = tx.query_one(
+        "SELECT o.counter FROM wallet_output o JOIN wallet_operation p ON p.id = o.operation WHERE "
+        "o.keyset = $1 AND o.counter = $2 AND p.state IN (1, 4)",
+        source.text(), signed_of(proof.counter));
+    if (coming) return false;
+    const auto derived_from =
+        proof.derived_from ? std::optional{proof.derived_from->text()} : std::nullopt;
+    return tx.execute(
+               "INSERT INTO wallet_proof (y, mint, unit, keyset, amount, msat, counter, signature, "
+               "dleq, state, derived_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10) ON "
+               "CONFLICT (y) DO NOTHING",
+               BytesView{proof.y}, mint.text(), to_text(unit), proof.keyset.text(),
+               signed_of(proof.amount), proof.msat, signed_of(proof.counter),
+               BytesView{proof.signature}, proof.dleq, derived_from) == 1;
 }
 
 void move_inputs(Tx& tx, const OperationId& id, ProofState to) {
     tx.execute("UPDATE wallet_proof SET state = $2 WHERE operation = $1 AND state IN (2, 5)", id,
                number(to));
+}
+
+void release_inputs(Tx& tx, const OperationId& id) {
+    tx.execute(
+        "UPDATE wallet_proof SET state = CASE WHEN state = 2 THEN 1 ELSE 6 END WHERE operation = "
+        "$1 AND state IN (2, 5)",
+        id);
 }
 
 void move_input(Tx& tx, const OperationId& id, const ByteArray<33>& y, ProofState to) {
@@ -358,16 +421,44 @@ void move_input(Tx& tx, const OperationId& id, const ByteArray<33>& y, ProofStat
         id, BytesView{y}, number(to));
 }
 
-std::vector<Input> unspent(Reader& reader, const MintUrl& mint, Unit unit, int limit) {
+// One look into the index for each amount that there is, however many proofs are of it.
+std::vector<Input> unspent(Reader& reader, const MintUrl& mint, Unit unit, int of_each) {
     std::vector<Input> inputs;
-    for (const auto& row :
-         reader.query("SELECT y, keyset, amount, msat, counter, signature, dleq FROM wallet_proof "
-                      "WHERE state "
-                      "= 1 AND mint = $1 AND unit = $2 ORDER BY amount DESC, y LIMIT $3",
-                      mint.text(), to_text(unit), limit)) {
-        inputs.push_back(input_of(row));
+    auto below = INT64_MAX;
+    while (true) {
+        const auto largest = reader.query_one(
+            "SELECT amount FROM wallet_proof WHERE state = 1 AND mint = $1 AND unit = $2 AND "
+            "amount < $3 ORDER BY amount DESC LIMIT 1",
+            mint.text(), to_text(unit), below);
+        if (!largest) return inputs;
+        below = largest->integer(0);
+        for (const auto& row : reader.query(
+                 std::string{kInputColumns} +
+                     "WHERE state = 1 AND mint = $1 AND unit = $2 AND amount = $3 LIMIT $4",
+                 mint.text(), to_text(unit), below, of_each)) {
+            inputs.push_back(input_of(row));
+        }
     }
-    return inputs;
+}
+
+nutgate::Msat unspent_total(Reader& reader, const MintUrl& mint, Unit unit) {
+    const auto row = reader.query_one(
+        "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM wallet_proof WHERE state = 1 AND "
+        "mint = $1 AND unit = $2",
+        mint.text(), to_text(unit));
+    return to_msat(unsigned_of(row->integer(0)), unit).value_or(nutgate::Msat{});
+}
+
+nutgate::Msat held_at(Reader& reader, const MintUrl& mint) {
+    const auto proofs = reader.query_one(
+        "SELECT CAST(COALESCE(SUM(msat), 0) AS BIGINT) FROM wallet_proof WHERE state IN (1, 2) AND "
+        "mint = $1",
+        mint.text());
+    const auto coming = reader.query_one(
+        "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM wallet_operation WHERE state IN (1, "
+        "4) AND kind IN (1, 3) AND mint = $1",
+        mint.text());
+    return add(proofs->msat(0), coming->msat(0)).value_or(proofs->msat(0));
 }
 
 nutgate::Msat expected(Reader& reader, const MintUrl& mint, Unit unit) {

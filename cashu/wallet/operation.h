@@ -30,7 +30,17 @@ struct Input {
     nutgate::Msat msat;
     std::optional<std::uint64_t> counter;
     ByteArray<33> signature{};
-    std::optional<ByteArray<64>> dleq;  // e || s
+    std::optional<ByteArray<64>> dleq;                    // e || s
+    std::optional<KeysetId> derived_from = std::nullopt;  // Its secret; empty: from `keyset`.
+    bool foreign = false;  // Of a token, and not ours until it is swapped.
+};
+
+// What a melt, a swap or a funding pays.
+struct Bill {
+    PaymentHash payment;
+    std::string melt_quote;          // At the operation's mint; a funding has none.
+    std::optional<Time> expires_at;  // The mint does not begin to pay it after that.
+    std::string payer;               // A funding's backend.
 };
 
 // An operation, ready to be written down.
@@ -39,13 +49,14 @@ struct Draft {
     OperationKind kind;
     MintUrl mint;
     Unit unit;
-    nutgate::Msat amount;  // What will be credited, sent or issued.
-    nutgate::Msat fee;     // The mint's.
+    nutgate::Msat amount;  // What will be credited, sent, issued or paid.
+    nutgate::Msat fee;     // The mint's; of what pays an invoice, the most that it may cost.
     std::string path;      // Empty: nothing is asked of the mint.
     Bytes request;         // Sealed.
     Bytes token;           // Sealed; what a receive began with.
     std::vector<Input> inputs;
     std::vector<PlannedOutput> outputs;
+    std::optional<Bill> bill;
 };
 
 struct Operation {
@@ -60,6 +71,7 @@ struct Operation {
     std::string path;
     Bytes request;
     int attempts = 0;              // Runs; they set the back-off.
+    int transmissions = 0;         // Of its request, that may have arrived.
     std::optional<Time> taken_at;  // When its inputs were first seen spent without our outputs.
     std::optional<int> error_code;
     std::string last_error;
@@ -67,6 +79,7 @@ struct Operation {
     std::vector<Input> inputs;
     int version = 1;
     std::vector<PlannedOutput> outputs;  // Of all versions, oldest first.
+    std::optional<Bill> bill;
 
     std::vector<PlannedOutput> outputs_of(int version) const;
 };
@@ -80,6 +93,7 @@ struct NewProof {
     std::uint64_t counter = 0;
     ByteArray<33> signature{};
     std::optional<ByteArray<64>> dleq;
+    std::optional<KeysetId> derived_from = std::nullopt;
     ProofState state = ProofState::Unspent;
 };
 
@@ -89,6 +103,9 @@ WalletError::Code failure_from_stored(std::int64_t number);
 
 // The next `count` values of a counter: the first of them. Never given out again.
 std::uint64_t take_counters(store::Tx&, std::string_view name, std::int64_t count);
+
+// It gives out nothing below `next` from now on.
+void raise_counter(store::Tx&, std::string_view name, std::uint64_t next);
 
 // One that has this reference and did not fail.
 std::optional<OperationId> find_joinable(store::Reader&, OperationKind, std::string_view reference);
@@ -102,9 +119,9 @@ struct Due {
 std::vector<Due> due(store::Reader&, Time now, int limit);
 int unfinished(store::Reader&);
 
-// Takes the proofs of somebody else's token for this receive. The error says why it can't.
+// Takes the proofs of somebody else's token for this operation. The error says why it can't.
 Result<void, WalletError> claim_foreign(store::Tx&, const Draft&);
-// Takes proofs of ours for this send; false if another operation was faster with one.
+// Takes proofs of ours for this operation; false if another operation was faster with one.
 bool reserve_own(store::Tx&, const Draft&);
 
 // Before a run, and before each transmission.
@@ -127,12 +144,19 @@ bool end(store::Tx&, const OperationId&, OperationState, const std::optional<Wal
 void note_waiting(store::Tx&, const OperationId&, OperationState, std::string_view why);
 
 void insert_proofs(store::Tx&, const Operation&, const std::vector<NewProof>&);
+// False if it is known already, or an operation under way will bring it.
+bool insert_restored(store::Tx&, const MintUrl&, Unit, const NewProof&);
 // All inputs of the operation: from under way to `to`.
 void move_inputs(store::Tx&, const OperationId&, ProofState to);
 void move_input(store::Tx&, const OperationId&, const ByteArray<33>& y, ProofState to);
+// Ours may be spent again, a token's may be received again.
+void release_inputs(store::Tx&, const OperationId&);
 
-// Of one mint and unit, the largest first.
-std::vector<Input> unspent(store::Reader&, const MintUrl&, Unit, int limit);
+// Of one mint and unit, the largest first; of each amount at most `of_each`.
+std::vector<Input> unspent(store::Reader&, const MintUrl&, Unit, int of_each);
+// All that we hold at that mint, or will once the receives and issues under way have ended.
+nutgate::Msat held_at(store::Reader&, const MintUrl&);
+nutgate::Msat unspent_total(store::Reader&, const MintUrl&, Unit);
 // What the operations under way at that mint will give us.
 nutgate::Msat expected(store::Reader&, const MintUrl&, Unit);
 

@@ -1,5 +1,6 @@
 #include "nutgate/base/log.h"
 #include "wallet/impl.h"
+#include "wallet/issue.h"
 
 namespace nutgate::cashu {
 namespace {
@@ -11,10 +12,13 @@ constexpr int kAwayMax = 2;
 // At start everything is due, whatever its back-off says: a restart is news.
 constexpr Seconds kFarAhead{365LL * 24 * 3600};
 
+constexpr int kLegsPerPass = 100;
+
 }  // namespace
 
 Result<Recovery, WalletError> Wallet::recover() {
     auto& impl = *impl_;
+    TRY_VOID(impl.mints.load(impl.database));
     bool first = false;
     std::call_once(impl.started, [&first] { first = true; });
     const auto until = first ? impl.clock.now() + kFarAhead : impl.clock.now();
@@ -50,6 +54,23 @@ Result<Recovery, WalletError> Wallet::recover() {
                 break;
         }
     }
+    const auto now = impl.clock.now();
+    TRY(const auto legs,
+        impl.database.transact([&](store::Tx& tx) -> Result<std::vector<PaymentHash>, WalletError> {
+            return wallet::take_due_legs(tx, now, kLegsPerPass);
+        }));
+    int unanswered = 0;
+    for (const auto& leg : legs) {
+        if (unanswered >= kAwayMax) break;
+        const auto settled = settle_quote(leg);
+        if (!settled) ++unanswered;
+        if (settled && settled->state == PaymentState::Settled) ++recovery.finished;
+    }
+    TRY(const auto unarrived,
+        impl.database.read([&](store::Reader& reader) -> Result<std::int64_t, WalletError> {
+            return wallet::count_unarrived(reader);
+        }));
+    impl.unarrived.set(unarrived);
     TRY(recovery.waiting,
         impl.database.read([&](store::Reader& reader) -> Result<int, WalletError> {
             return wallet::unfinished(reader);

@@ -94,7 +94,46 @@ CREATE TABLE wallet_invoice (
 );
 )sql";
 
-constexpr std::array kMigrations{store::Migration{1, kFirst}};
+// What pays an invoice: the payment it makes, the quote it melts, the backend that funds. Its `fee`
+// is the most that it may cost. Blanks for change (NUT-08) are outputs of no amount yet. A quote of
+// ours that a swap or a funding pays is asked about with a back-off of its own. A proof's secret
+// derives from its keyset, or where change came back on a newer one than was asked for, from
+// derived_from.
+constexpr std::string_view kSecond = R"sql(
+ALTER TABLE wallet_operation ADD COLUMN payment BLOB;
+ALTER TABLE wallet_operation ADD COLUMN melt_quote TEXT;
+ALTER TABLE wallet_operation ADD COLUMN quote_expires_at BIGINT;
+ALTER TABLE wallet_operation ADD COLUMN payer TEXT;
+CREATE INDEX wallet_operation_payment ON wallet_operation (payment);
+ALTER TABLE wallet_quote ADD COLUMN asks BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE wallet_quote ADD COLUMN next_ask_at BIGINT NOT NULL DEFAULT 0;
+CREATE TABLE wallet_output_2 (
+    operation BLOB NOT NULL REFERENCES wallet_operation (id),
+    version BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    keyset TEXT NOT NULL,
+    counter BIGINT NOT NULL,
+    amount BIGINT NOT NULL CHECK (amount >= 0),
+    purpose BIGINT NOT NULL,
+    blinded BLOB NOT NULL UNIQUE,
+    PRIMARY KEY (operation, version, position),
+    UNIQUE (keyset, counter)
+);
+INSERT INTO wallet_output_2 (operation, version, position, keyset, counter, amount, purpose, blinded)
+    SELECT operation, version, position, keyset, counter, amount, purpose, blinded
+    FROM wallet_output;
+DROP TABLE wallet_output;
+ALTER TABLE wallet_output_2 RENAME TO wallet_output;
+ALTER TABLE wallet_proof ADD COLUMN derived_from TEXT;
+CREATE TABLE wallet_mint (
+    url TEXT NOT NULL PRIMARY KEY,
+    role BIGINT NOT NULL,
+    exposure_max BIGINT,
+    added_at BIGINT NOT NULL
+);
+)sql";
+
+constexpr std::array kMigrations{store::Migration{1, kFirst}, store::Migration{2, kSecond}};
 
 }  // namespace
 

@@ -14,16 +14,20 @@ std::span<const store::Migration> migrations();
 // wallet_proof.state.
 enum class ProofState : std::int64_t {
     Unspent = 1,
-    Reserved = 2,  // Input of a send under way.
+    Reserved = 2,  // Ours, input of an operation under way.
     Spent = 3,     // By an operation of ours.
     Sent = 4,      // Given away as a token.
-    Received = 5,  // Somebody else's, input of a receive under way.
-    Released = 6,  // As Received, but the receive failed: it may be tried again.
+    Received = 5,  // Somebody else's, input of a receive or a swap under way.
+    Released = 6,  // As Received, but that failed: it may be tried again.
     Dead = 7,      // Spent by somebody else.
 };
 
 // wallet_output.purpose.
-enum class Purpose : std::int64_t { Keep = 1, Send = 2 };
+enum class Purpose : std::int64_t {
+    Keep = 1,
+    Send = 2,
+    Change = 3,  // A blank: the mint says what it is worth, if anything.
+};
 
 // wallet_quote.state.
 enum class QuoteState : std::int64_t {

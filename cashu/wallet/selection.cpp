@@ -49,7 +49,13 @@ std::optional<Selection> select_proofs(const std::vector<Candidate>& candidates,
     if (target == 0) return std::nullopt;
     const auto order = largest_first(candidates);
     if (auto exact = exact_fit(candidates, order, target, inputs_max)) return exact;
+    return select_covering(candidates, target, inputs_max);
+}
 
+std::optional<Selection> select_covering(const std::vector<Candidate>& candidates, Amount target,
+                                         std::size_t inputs_max) {
+    if (target == 0) return std::nullopt;
+    const auto order = largest_first(candidates);
     Selection selection;
     Wide total = 0;
     Wide ppk_sum = 0;

@@ -28,6 +28,9 @@ struct Selection {
 // never swapped. Empty if nothing up to `inputs_max` proofs suffices.
 std::optional<Selection> select_proofs(const std::vector<Candidate>& candidates, Amount target,
                                        std::size_t inputs_max);
+// The second half of that: what is spent for at least `target` after its fee, never exact.
+std::optional<Selection> select_covering(const std::vector<Candidate>& candidates, Amount target,
+                                         std::size_t inputs_max);
 
 // `amount` in denominations that the keyset has, descending, greedily: for powers of two the
 // fewest. Empty if they can't make it up, or only with more than `outputs_max`.

@@ -2,55 +2,18 @@
 
 #include "nutgate/cashu/wire.h"
 #include "wallet/impl.h"
-#include "wallet/selection.h"
+#include "wallet/purse.h"
 
 namespace nutgate::cashu {
 namespace {
 
 using Code = WalletError::Code;
+using wallet::Choice;
+using wallet::Fit;
 using wallet::Freshness;
-using wallet::Input;
 using wallet::KeysetMap;
 using wallet::Purpose;
-
-// The proofs chosen for a send; none if nothing suffices.
-struct Choice {
-    std::vector<Input> inputs;
-    wallet::Selection selection;
-};
-
-Choice choose(const std::vector<Input>& available, const KeysetMap& keysets, Amount target) {
-    std::vector<wallet::Candidate> candidates;
-    for (const auto& input : available) {
-        const auto keyset = keysets.find(input.keyset);
-        candidates.push_back({.amount = input.amount,
-                              .ppk = keyset == keysets.end() ? 0 : keyset->second.input_fee_ppk});
-    }
-    const auto selection = wallet::select_proofs(candidates, target, wallet::kInputsMax);
-    if (!selection) return {};
-    Choice choice{.inputs = {}, .selection = *selection};
-    for (const auto index : selection->indices) choice.inputs.push_back(available[index]);
-    return choice;
-}
-
-// What one mint has of one unit, as a send looks at it.
-struct Purse {
-    std::vector<Input> available;
-    nutgate::Msat total;     // All of `available`, picked by others or not.
-    nutgate::Msat expected;  // From operations under way.
-};
-
-Result<Purse, WalletError> look(Wallet::Impl& impl, const WalletMint& mint, Unit unit) {
-    return impl.database.read([&](store::Reader& reader) -> Result<Purse, WalletError> {
-        Purse purse{.available = wallet::unspent(reader, mint.url, unit, wallet::kCandidatesMax),
-                    .total = {},
-                    .expected = wallet::expected(reader, mint.url, unit)};
-        for (const auto& input : purse.available) {
-            purse.total = add(purse.total, input.msat).value_or(purse.total);
-        }
-        return purse;
-    });
-}
+using wallet::Wish;
 
 // The outputs of a swap for change: what is sent and what stays, in one ascending row.
 std::optional<std::vector<std::pair<Amount, Purpose>>> split_swap(const Keyset& keyset, Amount send,
@@ -65,12 +28,6 @@ std::optional<std::vector<std::pair<Amount, Purpose>>> split_swap(const Keyset& 
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     return amounts;
 }
-
-struct Wish {
-    const WalletMint& mint;
-    Unit unit;
-    Amount amount;
-};
 
 // Makes the chosen proofs a request to swap them.
 Result<void, WalletError> plan_swap(Wallet::Impl& impl, const Wish& wish, const KeysetMap& keysets,
@@ -108,36 +65,18 @@ Prepared draft_of(Wallet::Impl& impl, const Wish& wish, const Choice& choice) {
                                                        .request = {},
                                                        .token = {},
                                                        .inputs = choice.inputs,
-                                                       .outputs = {}},
+                                                       .outputs = {},
+                                                       .bill = std::nullopt},
                                              .picks = &impl.picks}};
 }
 
 // From one mint and unit.
 Result<Prepared, WalletError> prepare_from(Wallet::Impl& impl, const Wish& wish) {
+    TRY_VOID(wallet::check_not_empty(impl, wish));
     // Proofs that fit need no mint, so its keysets need not be recent until a swap is.
     for (const auto freshness : {Freshness::Known, Freshness::Recent}) {
-        TRY(const auto purse, look(impl, wish.mint, wish.unit));
-        const auto wanted = to_msat(wish.amount, wish.unit);
-        if (!wanted || purse.total < *wanted) {
-            const auto soon = add(purse.total, purse.expected);
-            if (wanted && soon && *soon >= *wanted) {
-                return fail(WalletError{Code::TokenPending, "change is still under way"});
-            }
-            return fail(WalletError{
-                Code::InsufficientFunds,
-                std::to_string(purse.total.raw()) + " msat at " + wish.mint.url.text()});
-        }
         TRY(const auto keysets, impl.keysets.of(wish.mint, freshness));
-        const auto choice = impl.picks.pick(purse.available, [&](const std::vector<Input>& free) {
-            return choose(free, keysets, wish.amount);
-        });
-        if (choice.inputs.empty()) {
-            const bool alone = !choose(purse.available, keysets, wish.amount).inputs.empty();
-            return fail(alone ? WalletError{Code::TokenPending, "other sends are being prepared"}
-                              : WalletError{Code::InsufficientFunds,
-                                            std::to_string(purse.total.raw()) + " msat at " +
-                                                wish.mint.url.text() + " do not cover its fee"});
-        }
+        TRY(const auto choice, wallet::pick_proofs(impl, wish, Fit::MayBeExact, keysets));
         auto prepared = draft_of(impl, wish, choice);  // From here on it owns the picks.
         if (choice.selection.exact) return prepared;
         if (freshness == Freshness::Known) continue;
@@ -162,8 +101,8 @@ Result<Wallet::Owned<Wallet::PreparedSend>, WalletError> Wallet::prepare_send(
     auto& impl = *impl_;
     std::vector<const WalletMint*> order;
     if (const auto* wanted = mint ? impl.find(*mint) : nullptr) order.push_back(wanted);
-    for (const auto& other : impl.mints) {
-        if (std::find(order.begin(), order.end(), &other) == order.end()) order.push_back(&other);
+    for (const auto* other : impl.mints.spendable()) {
+        if (std::find(order.begin(), order.end(), other) == order.end()) order.push_back(other);
     }
     WalletError reason{Code::InsufficientFunds, "the wallet is empty"};
     int heaviest = 0;

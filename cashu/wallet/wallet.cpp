@@ -19,6 +19,13 @@ Bytes context_of(const OperationId& id, wallet::Sealed what) {
     return context;
 }
 
+// Number 0 of the keys that others lock ecash to for us.
+crypto::Scalar receive_secret_of(const SecretDeriver& deriver) {
+    auto secret = deriver.receive_lock_key(0);
+    VERIFY(secret.has_value());  // Of all seeds, none is known without it.
+    return *std::move(secret);
+}
+
 WalletError error_of(TokenError error) {
     using Code = WalletError::Code;
     switch (error) {
@@ -73,10 +80,13 @@ void Running::leave(const OperationId& id) {
 // All that a wallet is made of: NOLINTNEXTLINE(readability-function-size)
 Wallet::Impl::Impl(store::Database& database_, std::vector<WalletMint> mints_, const Secret& seed64,
                    Settler& settler_, const Clock& clock_, crypto::Random& random_,
-                   metrics::Registry& metrics)
+                   metrics::Registry& metrics, Options options_)
     : database{database_},
-      mints{std::move(mints_)},
+      mints{std::move(mints_), options_.connector, options_.guests_max},
+      options{std::move(options_)},
       deriver{seed64},
+      receive_secret{receive_secret_of(deriver)},
+      receive_key{crypto::generator_times(receive_secret)},
       sealing_key{crypto::hkdf_sha256(seed64.reveal(), {}, kSealingLabel, kSealingKeyBytes)},
       settler{settler_},
       clock{clock_},
@@ -91,26 +101,16 @@ Wallet::Impl::Impl(store::Database& database_, std::vector<WalletMint> mints_, c
       alarms{metrics.counter("nutgate_wallet_alarms_total",
                              "Answers by which a mint broke the protocol, and proofs lost.")},
       waiting{metrics.gauge("nutgate_wallet_operations_waiting",
-                            "Wallet operations begun and not ended, as of the last recovery.")} {
-    VERIFY(!mints.empty());
-    for (const auto& mint : mints) VERIFY(mint.client != nullptr);
-}
-
-const WalletMint* Wallet::Impl::find(const MintUrl& url) const {
-    for (const auto& mint : mints) {
-        const auto& others = mint.also_known_as;
-        if (mint.url == url || std::find(others.begin(), others.end(), url) != others.end()) {
-            return &mint;
-        }
-    }
-    return nullptr;
-}
+                            "Wallet operations begun and not ended, as of the last recovery.")},
+      unarrived{metrics.gauge("nutgate_wallet_swaps_unarrived",
+                              "Quotes of ours whose payment by a swap or a funding is said to be "
+                              "done, and that are not ecash yet.")} {}
 
 Result<const WalletMint*, WalletError> Wallet::Impl::mint_of(const Token& token) {
-    if (const auto* mint = find(token.mint)) return mint;
-    for (const auto& mint : mints) {
-        if (!mint.url.is_embedded()) continue;
-        TRY(const auto known, keysets.of(mint, wallet::Freshness::Known));
+    if (const auto* mint = mints.find_trusted(token.mint)) return mint;
+    for (const auto* mint : mints.trusted()) {
+        if (!mint->url.is_embedded()) continue;
+        TRY(const auto known, keysets.of(*mint, wallet::Freshness::Known));
         std::set<std::string> ids;
         for (const auto& [id, keyset] : known) {
             ids.insert(id.text());
@@ -118,7 +118,7 @@ Result<const WalletMint*, WalletError> Wallet::Impl::mint_of(const Token& token)
         }
         if (std::all_of(token.proofs.begin(), token.proofs.end(),
                         [&](const Proof& proof) { return ids.contains(proof.id.text()); })) {
-            return &mint;
+            return mint;
         }
     }
     return fail(WalletError{WalletError::Code::MintForeign,
@@ -168,7 +168,7 @@ Result<std::vector<wallet::PlannedOutput>, WalletError> Wallet::Impl::plan(
 
 Proof Wallet::Impl::proof_of(const wallet::Input& input) const {
     VERIFY(input.counter.has_value());
-    auto secret = secret_of(input.keyset, *input.counter);
+    auto secret = secret_of(input.derived_from.value_or(input.keyset), *input.counter);
     const auto c = crypto::Point::from_bytes(input.signature);
     VERIFY(c.has_value());
     Proof proof{.amount = input.amount,
@@ -199,9 +199,9 @@ std::string Wallet::Impl::token_text(const WalletMint& mint, Unit unit,
 
 Wallet::Wallet(store::Database& database, std::vector<WalletMint> mints, const Secret& seed64,
                Settler& settler, const Clock& clock, crypto::Random& random,
-               metrics::Registry& metrics)
+               metrics::Registry& metrics, Options options)
     : impl_{std::make_unique<Impl>(database, std::move(mints), seed64, settler, clock, random,
-                                   metrics)} {}
+                                   metrics, std::move(options))} {}
 
 Wallet::~Wallet() = default;
 
@@ -210,22 +210,27 @@ Result<void, store::StoreFailure> Wallet::migrate(store::Database& database) {
 }
 
 Result<Token, WalletError> Wallet::read_token(std::string_view text) const {
+    TRY(auto token, read_foreign_token(text));
+    TRY(const auto* mint, impl_->mint_of(token));
+    token.mint = mint->url;
+    return token;
+}
+
+Result<Token, WalletError> Wallet::read_foreign_token(std::string_view text) const {
     auto token = parse_token(text);
     if (!token) return fail(error_of(token.error()));
-    TRY(const auto* mint, impl_->mint_of(*token));
     if (!parse_unit(token->unit)) {
         return fail(WalletError{WalletError::Code::UnitForeign,
                                 "tokens in " + token->unit.substr(0, 16) + " are not taken here"});
     }
-    token->mint = mint->url;
     return *std::move(token);
 }
 
-const MintUrl& Wallet::primary() const { return impl_->mints.front().url; }
+const MintUrl& Wallet::primary() const { return impl_->mints.primary().url; }
 
 std::vector<MintUrl> Wallet::mints() const {
     std::vector<MintUrl> urls;
-    for (const auto& mint : impl_->mints) urls.push_back(mint.url);
+    for (const auto* mint : impl_->mints.trusted()) urls.push_back(mint->url);
     return urls;
 }
 

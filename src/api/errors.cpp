@@ -111,6 +111,13 @@ ApiError of_code(Code code) {
             return make(503, "api_error", "mint_insufficient",
                         "Mint service unavailable: the node has not enough ecash at hand. The "
                         "balance was not touched.");
+        case Code::MintFull:
+            return make(503, "api_error", "mint_full",
+                        "This node holds as much of that mint as it wants to. The token was not "
+                        "touched: pay with one of another mint, or over Lightning.");
+        case Code::PaymentFailed:
+            return make(502, "api_error", "payment_failed",
+                        "The payment failed. Nothing was taken.");
         case Code::RevenueInsufficient:
             return invalid("revenue_insufficient", "That is more than the revenue.");
         case Code::BooksRefused:

@@ -60,6 +60,14 @@ std::string_view to_text(cashu::OperationKind kind) {
             return "send";
         case cashu::OperationKind::Issue:
             return "issue";
+        case cashu::OperationKind::Melt:
+            return "melt";
+        case cashu::OperationKind::Swap:
+            return "swap";
+        case cashu::OperationKind::Fund:
+            return "fund";
+        case cashu::OperationKind::Consolidate:
+            return "consolidate";
     }
     return "";
 }

@@ -237,6 +237,46 @@ Result<void, SettlerRefusal> CashierBooks::issued(Tx& tx, const Issued& event) {
     return {};
 }
 
+Result<void, SettlerRefusal> CashierBooks::melted(Tx&, const Melted& event) {
+    return fail(refusal("no such payment", event.reference));
+}
+
+Result<void, SettlerRefusal> CashierBooks::melt_failed(Tx&, std::string_view reference,
+                                                       const cashu::WalletError&) {
+    return fail(refusal("no such payment", reference));
+}
+
+Result<void, SettlerRefusal> CashierBooks::funded(Tx&, const Funded& event) {
+    return fail(refusal("no such funding", event.reference));
+}
+
+Result<void, SettlerRefusal> CashierBooks::fund_failed(Tx&, std::string_view reference,
+                                                       const cashu::WalletError&) {
+    return fail(refusal("no such funding", reference));
+}
+
+Result<void, SettlerRefusal> CashierBooks::consolidated(Tx& tx, const Consolidated& event) {
+    const std::string operation = event.operation.hex();
+    const auto moved = post_amount(ledger_, tx,
+                                   {.id = transfer_id("consolidated", {operation}),
+                                    .debit = {AccountKind::Fees, event.mint.text()},
+                                    .credit = ecash_account(event.mint, event.unit),
+                                    .amount = event.fee,
+                                    .reason = "mint_fee"});
+    if (!moved) return fail(refusal(moved.error(), operation));
+    return {};
+}
+
+Result<void, SettlerRefusal> CashierBooks::restored(Tx& tx, const Restored& event) {
+    const auto moved = ledger_.transfer(tx, {.id = transfer_id("restored", {event.reference}),
+                                             .debit = ecash_account(event.mint, event.unit),
+                                             .credit = {AccountKind::Owner, "restored"},
+                                             .amount = event.amount,
+                                             .reason = "restored"});
+    if (!moved) return fail(refusal(moved.error(), event.reference));
+    return {};
+}
+
 Result<void, SettlerRefusal> CashierBooks::lost(Tx& tx, const Lost& event) {
     const std::string operation = event.operation.hex();
     const auto moved = post_amount(ledger_, tx,

@@ -32,6 +32,12 @@ Code to_code(cashu::WalletError::Code code) {
             return Code::TokenFeesExceedAmount;
         case Wallet::InsufficientFunds:
             return Code::MintInsufficient;
+        case Wallet::ExposureExceeded:
+            return Code::MintFull;
+        case Wallet::InvoiceInvalid:
+            return Code::InvoiceMalformed;
+        case Wallet::PaymentFailed:
+            return Code::PaymentFailed;
         case Wallet::AmountOverflow:
             return Code::TokenAmountOverflow;
         case Wallet::MintRefused:
@@ -113,6 +119,8 @@ Prospect prospect_of(Code code) {
         case Code::BalanceTooSmall:
         case Code::RequestsInFlight:
         case Code::MintInsufficient:
+        case Code::MintFull:
+        case Code::PaymentFailed:
         case Code::RevenueInsufficient:
         case Code::BooksRefused:
             return {};
@@ -141,6 +149,8 @@ constexpr Name kFailureNames[] = {
     {Code::MintUnreachable, "mint_unreachable"},
     {Code::MintRateLimited, "mint_rate_limited"},
     {Code::MintInsufficient, "mint_insufficient"},
+    {Code::MintFull, "mint_full"},
+    {Code::PaymentFailed, "payment_failed"},
 };
 
 }  // namespace

@@ -67,6 +67,27 @@ public:
     Answer issued(store::Tx& tx, const Issued& i) override {
         return note(tx, "issued", i.payment.hex(), i.amount, {}, "");
     }
+    Answer melted(store::Tx& tx, const Melted& m) override {
+        return note(tx, m.inputs == Inputs::Ours ? "melted" : "token_melted", m.reference, m.amount,
+                    m.fee, m.preimage ? m.preimage->hex() : "");
+    }
+    Answer melt_failed(store::Tx& tx, std::string_view reference,
+                       const cashu::WalletError&) override {
+        return note(tx, "melt_failed", reference, {}, {}, "");
+    }
+    Answer funded(store::Tx& tx, const Funded& f) override {
+        return note(tx, "funded", f.reference, f.amount, f.fee, f.backend);
+    }
+    Answer fund_failed(store::Tx& tx, std::string_view reference,
+                       const cashu::WalletError&) override {
+        return note(tx, "fund_failed", reference, {}, {}, "");
+    }
+    Answer consolidated(store::Tx& tx, const Consolidated& c) override {
+        return note(tx, "consolidated", c.operation.hex(), {}, c.fee, "");
+    }
+    Answer restored(store::Tx& tx, const Restored& r) override {
+        return note(tx, "restored", r.reference, r.amount, {}, "");
+    }
     Answer lost(store::Tx& tx, const Lost& l) override {
         return note(tx, "lost", l.operation.hex(), l.amount, {}, "");
     }

@@ -52,6 +52,15 @@ public:
     Result<void, cashu::SettlerRefusal> send_failed(store::Tx&, std::string_view reference,
                                                     const cashu::WalletError& why) override;
     Result<void, cashu::SettlerRefusal> issued(store::Tx&, const Issued&) override;
+    Result<void, cashu::SettlerRefusal> melted(store::Tx&, const Melted&) override;
+    Result<void, cashu::SettlerRefusal> melt_failed(store::Tx&, std::string_view reference,
+                                                    const cashu::WalletError& why) override;
+    Result<void, cashu::SettlerRefusal> funded(store::Tx&, const Funded&) override;
+    Result<void, cashu::SettlerRefusal> fund_failed(store::Tx&, std::string_view reference,
+                                                    const cashu::WalletError& why) override;
+    Result<void, cashu::SettlerRefusal> consolidated(store::Tx&, const Consolidated&) override;
+    // What a restore finds belongs to the owner: the books that said whose it was did not know it.
+    Result<void, cashu::SettlerRefusal> restored(store::Tx&, const Restored&) override;
     Result<void, cashu::SettlerRefusal> lost(store::Tx&, const Lost&) override;
 
     // MintBooks. It has no way to refuse, so where the ledger does, the transaction is failed: the

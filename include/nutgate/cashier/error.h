@@ -30,7 +30,9 @@ struct CashierError {
         MintRefused,   // For a reason of its own; detail has its words.
         MintUnreachable,
         MintRateLimited,
-        InProgress,  // Begun, and will be finished: ask again after retry_after.
+        MintFull,       // This node holds as much of that mint as it wants to.
+        PaymentFailed,  // An invoice that could not be paid; nothing was taken.
+        InProgress,     // Begun, and will be finished: ask again after retry_after.
 
         // Of a key.
         KeyUnknown,

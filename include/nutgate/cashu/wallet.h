@@ -8,12 +8,15 @@
 //     execute  ask the mint; then, in one transaction: store the new proofs, mark the inputs, tell
 //              the Settler, end the operation.
 //
+// A swap to another mint and a funding have two legs: the payment of a quote of ours, which is the
+// operation, and the issue of what it paid for, which is one of its own. Each is recovered alone,
+// and between the two the money is the quote's.
+//
 // After a crash or a lost answer recover() executes again: the same bytes, then NUT-07, then
 // NUT-09 (cashu.md C.5). Nothing is ever guessed: what can't be finished yet stays, visible, and is
 // retried. An operation is undone only where the mint said a definite no to bytes sent once.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,142 +29,33 @@
 #include "nutgate/base/metrics.h"
 #include "nutgate/base/result.h"
 #include "nutgate/base/secret.h"
-#include "nutgate/cashu/mint_client.h"
+#include "nutgate/cashu/settler.h"
 #include "nutgate/cashu/token.h"
+#include "nutgate/cashu/wallet_views.h"
 #include "nutgate/crypto/random.h"
 #include "nutgate/lightning/backend.h"
 #include "nutgate/store/store.h"
 
 namespace nutgate::cashu {
 
-struct WalletError {
-    // Facts; the API's taxonomy is made of them in one place.
-    enum class Code {
-        TokenMalformed,
-        TokenZeroValue,
-        TokenSpent,    // The mint says that some of its proofs are spent, and not by us.
-        TokenPending,  // Some of them are part of an operation elsewhere. Try again.
-        MintForeign,   // Not one of our mints.
-        UnitForeign,
-        KeysetUnknown,
-        ProofInvalid,   // A DLEQ that does not verify, or the mint refused the signature.
-        LockedToOther,  // Spending conditions that we can't meet.
-        FeeExceedsAmount,
-        InsufficientFunds,  // Our wallet has not enough at that mint.
-        AmountOverflow,
-        MintRefused,      // It said a definite no; `detail` has its words.
-        MintUnreachable,  // Nothing was begun.
-        MintRateLimited,  // Nothing was begun.
-        InProgress,       // Begun and not finished: recover() will finish it. Ask again.
-        StoreUnavailable,
-    };
-
-    WalletError(Code why, std::string what) : code{why}, detail{std::move(what)} {}
-    WalletError(store::StoreFailure failure)  // NOLINT: implicit, for TRY.
-        : WalletError{Code::StoreUnavailable, std::move(failure.detail)} {}
-
-    Code code;
-    std::string detail;
-};
-
-// What the books say no to; the operation is parked as BLOCKED and retried.
-struct SettlerRefusal {
-    std::string detail;
-};
-
-// Told of each operation that ended, within the transaction that ends it: the books and the wallet
-// change together or not at all, in a first run and in a recovery alike. `reference` is what the
-// caller of begin() gave it: the name of its own record.
-class Settler {
-public:
-    virtual ~Settler() = default;
-
-    struct Received {
-        std::string reference;
-        MintUrl mint;
-        Unit unit;
-        nutgate::Msat credited;  // After the mint's input fee.
-        nutgate::Msat fee;
-    };
-    virtual Result<void, SettlerRefusal> received(store::Tx&, const Received&) = 0;
-    // The token was somebody else's by then, or the mint refused it for good.
-    virtual Result<void, SettlerRefusal> receive_failed(store::Tx&, std::string_view reference,
-                                                        const WalletError& why) = 0;
-
-    struct Sent {
-        std::string reference;
-        MintUrl mint;
-        Unit unit;
-        nutgate::Msat amount;  // The token's face value.
-        nutgate::Msat fee;     // What making it cost us at the mint.
-        std::string token;     // To be sealed and kept by whoever owns `reference`.
-    };
-    virtual Result<void, SettlerRefusal> sent(store::Tx&, const Sent&) = 0;
-    virtual Result<void, SettlerRefusal> send_failed(store::Tx&, std::string_view reference,
-                                                     const WalletError& why) = 0;
-
-    struct Issued {
-        PaymentHash payment;  // Of the quote's invoice: the one key of this money event.
-        MintUrl mint;
-        Unit unit;
-        nutgate::Msat amount;
-    };
-    virtual Result<void, SettlerRefusal> issued(store::Tx&, const Issued&) = 0;
-
-    // Proofs of ours that were spent, and not by us: the seed is in use elsewhere. The send that
-    // found out fails in the same transaction. `operation` is that send: told once for each.
-    struct Lost {
-        OperationId operation;
-        MintUrl mint;
-        Unit unit;
-        nutgate::Msat amount;
-    };
-    virtual Result<void, SettlerRefusal> lost(store::Tx&, const Lost&) = 0;
-};
-
-enum class OperationKind { Receive = 1, Send = 2, Issue = 3 };                   // Stored.
-enum class OperationState { Submitted = 1, Done = 2, Failed = 3, Blocked = 4 };  // Stored.
-
-struct OperationView {
-    OperationId id;
-    OperationKind kind;
-    OperationState state;
-    MintUrl mint;
-    nutgate::Msat amount;
-    int attempts = 0;
-    std::string last_error;
-    Time created_at;
-    std::string reference;  // What the caller of begin() named it; an issue: its payment hash.
-};
-
-struct Recovery {
-    int finished = 0;
-    int failed = 0;
-    int waiting = 0;  // Their mint did not answer, or not definitely. Tried again later.
-};
-
-struct MintBalance {
-    MintUrl mint;
-    Unit unit;
-    nutgate::Msat available;
-    nutgate::Msat reserved;  // In operations under way.
-};
-
-// A mint of ours and how to reach it.
-struct WalletMint {
-    MintUrl url;                         // In the books and in operations.
-    std::vector<MintUrl> also_known_as;  // What tokens may call it: its public URLs.
-    std::string token_url;               // What the tokens that we write call it.
-    MintClient* client = nullptr;        // Never null; owned by main.
-};
-
 // Thread-safe: two operations never share a proof, because reserving one is a conditional UPDATE.
 class Wallet {
 public:
+    struct Options {
+        MintConnector* connector = nullptr;  // Without one, no mints but the configured.
+        int guests_max = 200;                // Mints whose tokens were swapped, in all.
+        // Most that is held at each outside mint, where nothing else was said of it.
+        std::optional<nutgate::Msat> exposure_max;
+        // Who may pay for fundings. Empty: nobody.
+        std::vector<LightningBackend*> payers;
+    };
     // The first of `mints` is primary.
     Wallet(store::Database& database, std::vector<WalletMint> mints, const Secret& seed64,
-           Settler& settler, const Clock& clock, crypto::Random& random,
-           metrics::Registry& metrics);
+           Settler& settler, const Clock& clock, crypto::Random& random, metrics::Registry& metrics,
+           Options options);
+    Wallet(store::Database& database, std::vector<WalletMint> mints, const Secret& seed64,
+           Settler& settler, const Clock& clock, crypto::Random& random, metrics::Registry& metrics)
+        : Wallet{database, std::move(mints), seed64, settler, clock, random, metrics, Options{}} {}
     ~Wallet();
     Wallet(const Wallet&) = delete;
     Wallet& operator=(const Wallet&) = delete;
@@ -171,6 +65,7 @@ public:
     // What prepare_…() worked out. Opaque; dropping it costs nothing but a few counter values.
     struct PreparedReceive;
     struct PreparedSend;
+    struct PreparedMelt;
     template <class T>
     struct Dispose {
         void operator()(T*) const;
@@ -178,10 +73,14 @@ public:
     template <class T>
     using Owned = std::unique_ptr<T, Dispose<T>>;
 
-    // What a token is before anything was asked of its mint. Its mint is named as in the books.
+    // What a token is before anything was asked of its mint. Its mint is named as in the books;
+    // MintForeign if it is not a trusted one.
     Result<Token, WalletError> read_token(std::string_view text) const;
+    // The same of any mint's: what prepare_swap() takes.
+    Result<Token, WalletError> read_foreign_token(std::string_view text) const;
 
-    // Receive: swap the token's proofs for our own, so that nobody else can spend them.
+    // Receive: swap the token's proofs for our own, so that nobody else can spend them. Proofs that
+    // are locked to receive_key() (NUT-11, NUT-14) are signed for.
     Result<Owned<PreparedReceive>, WalletError> prepare_receive(const Token& token);
     nutgate::Msat worth(const PreparedReceive&) const;  // What would be credited.
     // The same proofs under the same reference join the operation that has them, done or not. Fails
@@ -189,6 +88,8 @@ public:
     // with TokenSpent if in one that has.
     Result<OperationId, WalletError> begin_receive(store::Tx&, const PreparedReceive&,
                                                    std::string_view reference);
+    // Whom tokens for this node may be locked to.
+    const crypto::Point& receive_key() const;
 
     // Send: `amount` out of the wallet as a token, from `mint` or, where that has too little, the
     // primary, or any. InsufficientFunds names what there is; TokenPending means that it would
@@ -204,9 +105,39 @@ public:
     Result<OperationId, WalletError> begin_send(store::Tx&, const PreparedSend&,
                                                 std::string_view reference);
 
-    // Runs the operation to its end, or answers InProgress. Safe to call again, at any time, from
-    // any thread: an operation that has ended says how. One that failed with KeysetUnknown or
-    // MintRefused may be prepared again, under the same reference: the keysets were fetched anew.
+    // Melt: an invoice, which names its amount, paid with our ecash from `mint` or any that can.
+    Result<Owned<PreparedMelt>, WalletError> prepare_melt(std::string_view bolt11,
+                                                          const std::optional<MintUrl>& mint);
+    // Swap to another mint: our own ecash, so that `amount` arrives; or a token of a mint that we
+    // don't trust, so that what it is worth less both mints' fees arrives.
+    Result<Owned<PreparedMelt>, WalletError> prepare_swap(nutgate::Msat amount, const MintUrl& from,
+                                                          const MintUrl& to);
+    Result<Owned<PreparedMelt>, WalletError> prepare_swap(const Token& token, const MintUrl& to);
+    nutgate::Msat worth(const PreparedMelt&) const;    // What is paid; of a swap: what arrives.
+    nutgate::Msat fee_max(const PreparedMelt&) const;  // Most that it takes beyond that.
+    PaymentHash payment(const PreparedMelt&) const;
+    // As begin_send; of a token, as begin_receive.
+    Result<OperationId, WalletError> begin_melt(store::Tx&, const PreparedMelt&,
+                                                std::string_view reference);
+
+    // Fund: a Lightning backend of ours, one of the payers, pays a quote at `mint` for `amount`,
+    // for at most `fee_max`. Two steps, since the quote must be there before it can be written
+    // down.
+    Result<PaymentHash, WalletError> request_funding(const MintUrl& mint, nutgate::Msat amount);
+    Result<OperationId, WalletError> begin_fund(store::Tx&, const PaymentHash& quote,
+                                                std::string_view payer, nutgate::Msat fee_max,
+                                                std::string_view reference);
+
+    // Consolidate: proofs of keysets that are no longer active or end soon, and what is beyond a
+    // few dozen of one denomination, become few proofs of a keyset that lives. One operation at
+    // most for each mint and unit a call; answers how many were begun. Whoever runs recover() runs
+    // this.
+    Result<int, WalletError> consolidate();
+
+    // Runs the operation to its end, or answers InProgress; of a swap or funding, both legs. Safe
+    // to call again, at any time, from any thread: an operation that has ended says how. One that
+    // failed with KeysetUnknown or MintRefused may be prepared again, under the same reference: the
+    // keysets were fetched anew.
     Result<void, WalletError> execute(const OperationId& id);
 
     // Issue, in two halves, for the backend that works through a mint's quotes: a locked quote
@@ -227,12 +158,30 @@ public:
     // and then by the scheduler. Operations are isolated: one that fails stops no other.
     Result<Recovery, WalletError> recover();
 
+    // Asks every trusted mint, of every keyset it ever had, what it signed for our seed (NUT-13,
+    // NUT-09), and takes in what is unspent and not known. Blocking, and long. Safe to repeat.
+    struct Restored {
+        MintUrl mint;
+        nutgate::Msat found;
+        int proofs = 0;
+        int pending = 0;    // In an operation at the mint: try again later.
+        std::string error;  // Why the mint could not be searched whole; empty if it was.
+    };
+    Result<std::vector<Restored>, WalletError> restore();
+
     static std::vector<MintBalance> balances(store::Reader&);
     static std::vector<OperationView> operations(store::Reader&, int limit);
 
     const MintUrl& primary() const;
-    std::vector<MintUrl> mints() const;
+    std::vector<MintUrl> mints() const;  // The trusted ones, the primary first.
     const std::string& token_url(const MintUrl& mint) const;
+    Result<std::vector<MintView>, WalletError> mint_views() const;
+    // From now on its tokens are taken; `exposure_max` empty: as the options say. What the file
+    // names, or what was added before, gets the limit.
+    Result<void, WalletError> trust_mint(const MintUrl& url,
+                                         const std::optional<nutgate::Msat>& exposure_max);
+    // No longer taken; what is held there stays spendable. Not of the primary.
+    Result<void, WalletError> leave_mint(const MintUrl& url);
 
     struct Impl;  // Opaque.
 
@@ -240,8 +189,8 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-// A LightningBackend for receiving over a mint's quotes (NUT-04, NUT-23). pay() answers Refused, as
-// does create_invoice() where the mint's invoice is not of `network`.
+// A LightningBackend over a mint's quotes (NUT-04, NUT-05, NUT-23). create_invoice() answers
+// Refused where the mint's invoice is not of `network`; pay() does so always.
 std::unique_ptr<LightningBackend> make_mint_lightning(Wallet& wallet, MintUrl mint, Network network,
                                                       store::Database& database);
 

@@ -1,0 +1,62 @@
+// Which mints are trusted, and with how much.
+#include "wallet/impl.h"
+
+namespace nutgate::cashu {
+namespace {
+
+using Code = WalletError::Code;
+
+}  // namespace
+
+Result<void, WalletError> Wallet::Impl::check_exposure(store::Reader& reader, const MintUrl& url,
+                                                       nutgate::Msat more) const {
+    const auto known = mints.known(url);
+    if (!known || url.is_embedded()) return {};
+    const auto most = known->exposure_max ? known->exposure_max : options.exposure_max;
+    if (!most) return {};
+    const auto then = add(wallet::held_at(reader, url), more);
+    if (then && *then <= *most) return {};
+    return fail(WalletError{Code::ExposureExceeded,
+                            "this node holds as much at " + url.text() + " as it wants to"});
+}
+
+Result<std::vector<MintView>, WalletError> Wallet::mint_views() const {
+    const auto& impl = *impl_;
+    return impl.database.read(
+        [&](store::Reader& reader) -> Result<std::vector<MintView>, WalletError> {
+            std::vector<MintView> views;
+            for (const auto& known : impl.mints.all()) {
+                const auto& url = known.mint->url;
+                auto most = known.exposure_max ? known.exposure_max : impl.options.exposure_max;
+                if (url.is_embedded()) most.reset();
+                views.push_back({.url = url,
+                                 .role = known.role,
+                                 .configured = known.configured,
+                                 .exposure_max = most,
+                                 .held = wallet::held_at(reader, url)});
+            }
+            return views;
+        });
+}
+
+Result<void, WalletError> Wallet::trust_mint(const MintUrl& url,
+                                             const std::optional<nutgate::Msat>& exposure_max) {
+    return impl_->mints.set(impl_->database, url, MintRole::Trusted, exposure_max,
+                            impl_->clock.now());
+}
+
+Result<void, WalletError> Wallet::leave_mint(const MintUrl& url) {
+    const auto known = impl_->mints.known(url);
+    if (!known || known->role == MintRole::Guest) {
+        return fail(WalletError{Code::MintForeign, url.text() + " is none of the wallet's mints"});
+    }
+    if (known->mint->url == primary()) {
+        return fail(WalletError{Code::MintRefused, "the primary mint can't be left"});
+    }
+    return impl_->mints.set(impl_->database, url, MintRole::Leaving, known->exposure_max,
+                            impl_->clock.now());
+}
+
+const crypto::Point& Wallet::receive_key() const { return impl_->receive_key; }
+
+}  // namespace nutgate::cashu
