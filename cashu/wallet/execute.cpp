@@ -397,9 +397,11 @@ Result<void, WalletError> Wallet::execute(const OperationId& id) {
     TRY_VOID(wallet::standing(*impl_, id));
     TRY(const auto leg, wallet::second_leg(*impl_, id));
     if (!leg) return {};
-    TRY(const auto payment, settle_quote(*leg));
-    if (payment.state == PaymentState::Settled) return {};
-    return fail(WalletError{WalletError::Code::InProgress, "paid, and not arrived yet"});
+    // Whatever is in the way of the second leg, the first has ended: recovery goes on with it.
+    const auto arrived = settle_quote(*leg);
+    if (arrived && arrived->state == PaymentState::Settled) return {};
+    return fail(WalletError{WalletError::Code::InProgress,
+                            arrived ? "paid, and not arrived yet" : arrived.error().detail});
 }
 
 }  // namespace nutgate::cashu

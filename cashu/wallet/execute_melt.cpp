@@ -38,6 +38,7 @@ private:
     Result<Step, WalletError> transmit();
     Result<Step, WalletError> resolve(const Told& told);
     Result<Step, WalletError> resolve_unpaid(const Told& told);
+    Result<Step, WalletError> resolve_spent(const Told& told, const std::set<ByteArray<33>>& spent);
     Result<Step, WalletError> paid(const wire::MeltQuote& quote);
     Result<Step, WalletError> refuse(const WalletError& why, const std::set<ByteArray<33>>& spent);
     // True once the second of two looks agrees with the first, long enough after it.
@@ -132,14 +133,7 @@ Result<MeltRun::Step, WalletError> MeltRun::resolve_unpaid(const Told& told) {
     const auto states = ask_states(mint_, ys_of(operation_.inputs));
     if (!states) return wait(states.error().outcome, states.error().why);
     if (states->pending) return wait(Outcome::Waiting, "its inputs are pending at the mint");
-    if (!states->spent.empty()) {
-        // Not by this quote, it says. Where it may yet say otherwise, a second look must agree.
-        TRY(const bool sure, seen_twice());
-        if (!told.only_once && !sure) {
-            return wait(Outcome::Waiting, "its inputs are spent, it seems not by us");
-        }
-        return refuse({Code::TokenSpent, "the mint says that it is spent already"}, states->spent);
-    }
+    if (!states->spent.empty()) return resolve_spent(told, states->spent);
     // The only request there ever was has been answered: nothing is on its way.
     if (told.answered && told.only_once) return refuse(told.why, {});
     const auto& ends = operation_.bill->expires_at;
@@ -148,6 +142,20 @@ Result<MeltRun::Step, WalletError> MeltRun::resolve_unpaid(const Told& told) {
     TRY(const bool sure, seen_twice());
     if (sure) return refuse(told.why, {});
     return wait(Outcome::Waiting, "not paid, it seems: " + told.why.detail);
+}
+
+// Spent is final, and a mint pays and spends at once: only what it says of the quote after that
+// tells by whom.
+Result<MeltRun::Step, WalletError> MeltRun::resolve_spent(const Told& told,
+                                                          const std::set<ByteArray<33>>& spent) {
+    const auto quote = get_melt_quote(mint_, operation_.bill->melt_quote);
+    if (!quote) return wait(Outcome::MintAway, quote.error().detail);
+    if (quote->state == wire::MeltState::Paid) return paid(*quote);
+    TRY(const bool sure, seen_twice());
+    if (quote->state == wire::MeltState::Pending || (!sure && !(told.answered && told.only_once))) {
+        return wait(Outcome::Waiting, "its inputs are spent, it seems not by us");
+    }
+    return refuse({Code::TokenSpent, "the mint says that it is spent already"}, spent);
 }
 
 Result<bool, WalletError> MeltRun::seen_twice() {

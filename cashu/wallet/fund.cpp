@@ -83,14 +83,27 @@ Result<Outcome, WalletError> run_fund(Wallet::Impl& wallet, const Operation& ope
             VERIFY(quote.has_value());  // It was there when the funding was begun.
             return quote->bolt11;
         }));
-    const auto paid = payer->pay({.hash = operation.bill->payment,
-                                  .bolt11 = bolt11,
-                                  .amount = operation.amount,
-                                  .fee_max = operation.fee});
+    TRY(const auto count, wallet.database.transact([&](store::Tx& tx) -> Result<int, WalletError> {
+        return note_transmission(tx, operation.id);
+    }));
+    auto paid = payer->pay({.hash = operation.bill->payment,
+                            .bolt11 = bolt11,
+                            .amount = operation.amount,
+                            .fee_max = operation.fee});
     const auto failed = [&](std::string why) {
         return finish_refused(wallet, operation, *wallet.find(operation.mint),
                               WalletError{Code::PaymentFailed, std::move(why)}, {});
     };
+    if (!paid && paid.error() == BackendError::Unreachable) {
+        return wait_for_mint(wallet, operation, Outcome::MintAway,
+                             "the Lightning backend can't be reached");
+    }
+    // A second telling that is refused may be refused because of the first.
+    if (!paid && count > 1) paid = payer->outgoing(operation.bill->payment);
+    if (!paid && paid.error() == BackendError::Unreachable) {
+        return wait_for_mint(wallet, operation, Outcome::MintAway,
+                             "the Lightning backend can't be reached");
+    }
     if (!paid) return failed("the Lightning backend refuses to pay");
     switch (paid->state) {
         case PaymentState::Pending:

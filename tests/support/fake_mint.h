@@ -50,6 +50,9 @@ public:
         bool legacy_signatures = false;  // NUT-20 as before the amendment only.
         int key_count = 20;
         std::uint64_t seed = 77;
+        cashu::Amount melt_reserve = 2;
+        cashu::Amount melt_cost = 1;     // What paying costs in the end.
+        bool tells_change_once = false;  // Only in the answer to the melt itself.
     };
 
     FakeMint() : FakeMint(Options{}) {}
@@ -190,6 +193,37 @@ public:
             outstanding_ += quote.amount;
         }
     }
+    // What becomes of the next melts; of those that are not scripted: Paid.
+    enum class Melt { Paid, Failed, Pending };
+    void next_melt(Melt outcome) {
+        const std::lock_guard lock{mutex_};
+        melt_script_.push_back(outcome);
+    }
+    // Ends the pending ones: Paid or Failed.
+    void conclude_melts(Melt outcome) {
+        const std::lock_guard lock{mutex_};
+        for (auto& [id, melt] : melts_) {
+            if (melt.quote.state != cashu::wire::MeltState::Pending) continue;
+            for (const auto& y : melt.ys) pending_.erase(y);
+            if (outcome == Melt::Paid) pay_out(melt);
+            if (outcome == Melt::Failed) melt.quote.state = cashu::wire::MeltState::Unpaid;
+        }
+    }
+    // Whom the payments of this mint reach.
+    void connect(std::function<void(const PaymentHash&)> deliver) {
+        const std::lock_guard lock{mutex_};
+        deliver_ = std::move(deliver);
+    }
+    int times_paid(const PaymentHash& hash) const {
+        const std::lock_guard lock{mutex_};
+        const auto entry = times_paid_.find(hash);
+        return entry == times_paid_.end() ? 0 : entry->second;
+    }
+    // Of somebody who can be paid.
+    std::string outside_invoice(cashu::Amount sat) {
+        const std::lock_guard lock{mutex_};
+        return invoice(sat, PaymentHash{random_.bytes<32>()}, "");
+    }
     // A new active keyset; the one before can still be spent.
     cashu::KeysetId rotate() {
         const std::lock_guard lock{mutex_};
@@ -260,17 +294,21 @@ private:
     Answer handle(cashu::MintMethod method, std::string_view path, std::string_view body) {
         constexpr std::string_view kKeys = "/v1/keys/";
         constexpr std::string_view kQuote = "/v1/mint/quote/bolt11/";
+        constexpr std::string_view kMelt = "/v1/melt/quote/bolt11/";
         if (method == cashu::MintMethod::Get) {
             if (path == "/v1/keysets") return {200, cashu::wire::write_keysets(all_keysets())};
             if (path == "/v1/keys") return {200, cashu::wire::write_keys({keysets_.at(active_)})};
             if (path.starts_with(kKeys)) return one_keyset(path.substr(kKeys.size()));
             if (path.starts_with(kQuote)) return quote(std::string{path.substr(kQuote.size())});
+            if (path.starts_with(kMelt)) return melt_quote(std::string{path.substr(kMelt.size())});
         } else {
             if (path == "/v1/swap") return swap(body);
             if (path == "/v1/checkstate") return check_state(body);
             if (path == "/v1/restore") return restore(body);
             if (path == "/v1/mint/quote/bolt11") return new_quote(body);
             if (path == "/v1/mint/bolt11") return mint(body);
+            if (path == "/v1/melt/quote/bolt11") return new_melt_quote(body);
+            if (path == "/v1/melt/bolt11") return melt(body);
         }
         return {404, "not found"};
     }
@@ -316,31 +354,126 @@ private:
         return {200, cashu::wire::write_signatures(signatures)};
     }
 
+    struct Taken {
+        int code = 0;  // Zero if all may be spent.
+        std::set<ByteArray<33>> ys = {};
+        cashu::Amount sum = 0;
+        cashu::Amount fee = 0;
+    };
+    Taken look_at(const std::vector<cashu::Proof>& inputs) const {
+        std::uint64_t ppk = 0;
+        Taken taken;
+        for (const auto& input : inputs) {
+            VERIFY(!input.dleq);  // r links a proof to its signature: no mint is told.
+            const auto keys = keys_.find(input.id);
+            if (keys == keys_.end()) return {.code = 12001};
+            const auto key = keys->second.find(input.amount);
+            if (key == keys->second.end()) return {.code = 10001};
+            if (!cashu::verify_proof(key->second, input.secret, input.C)) return {.code = 10001};
+            const auto y = y_of(input);
+            if (!taken.ys.insert(y).second) return {.code = 11007};
+            if (spent_.contains(y)) return {.code = 11001};
+            if (pending_.contains(y)) return {.code = 11002};
+            ppk += keysets_.at(input.id).input_fee_ppk;
+            taken.sum += input.amount;
+        }
+        taken.fee = (ppk + 999) / 1000;
+        return taken;
+    }
+
     Answer swap(std::string_view body) {
         const auto request = cashu::wire::parse_swap_request(body);
         if (!request) return {422, R"({"detail":[{"msg":"bad"}]})"};
-        std::uint64_t ppk = 0;
-        std::set<ByteArray<33>> ys;
         if (const int code = outputs_fault(request->outputs)) return error(code);
-        for (const auto& input : request->inputs) {
-            VERIFY(!input.dleq);  // r links a proof to its signature: no mint is told.
-            const auto keys = keys_.find(input.id);
-            if (keys == keys_.end()) return error(12001);
-            const auto key = keys->second.find(input.amount);
-            if (key == keys->second.end()) return error(10001);
-            if (!cashu::verify_proof(key->second, input.secret, input.C)) return error(10001);
-            const auto y = y_of(input);
-            if (!ys.insert(y).second) return error(11007);
-            if (spent_.contains(y)) return error(11001);
-            if (pending_.contains(y)) return error(11002);
-            ppk += keysets_.at(input.id).input_fee_ppk;
-        }
-        const auto in = cashu::sum(request->inputs);
+        const auto taken = look_at(request->inputs);
+        if (taken.code != 0) return error(taken.code);
         const auto out = cashu::sum(request->outputs);
-        if (!in || !out || *in != *out + (ppk + 999) / 1000) return error(11005);
-        spent_.insert(ys.begin(), ys.end());
-        outstanding_ -= *in;
+        if (!out || taken.sum != *out + taken.fee) return error(11005);
+        spent_.insert(taken.ys.begin(), taken.ys.end());
+        outstanding_ -= taken.sum;
         return sign(request->outputs);
+    }
+
+    struct MeltEntry {
+        cashu::wire::MeltQuote quote;
+        PaymentHash hash;
+        std::set<ByteArray<33>> ys;
+        std::vector<cashu::BlindedMessage> blanks;
+        cashu::Amount in = 0;
+        cashu::Amount fee = 0;
+    };
+
+    Answer new_melt_quote(std::string_view body) {
+        const auto request = cashu::wire::parse_melt_quote_request(body);
+        if (!request || request->unit != "sat") return error(11013);
+        const auto invoice = parse_bolt11(request->request);
+        if (!invoice || !invoice->amount) return error(11011);
+        MeltEntry entry{.quote = {}, .hash = invoice->payment_hash, .ys = {}, .blanks = {}};
+        entry.quote.quote = to_hex(random_.bytes<16>());
+        entry.quote.request = request->request;
+        entry.quote.unit = "sat";
+        entry.quote.amount = static_cast<cashu::Amount>((invoice->amount->raw() + 999) / 1000);
+        entry.quote.fee_reserve = options_.melt_reserve;
+        const auto id = entry.quote.quote;
+        melts_.emplace(id, std::move(entry));
+        return melt_quote(id);
+    }
+    Answer melt_quote(const std::string& id) const {
+        const auto entry = melts_.find(id);
+        if (entry == melts_.end()) return {400, R"({"detail":"unknown quote","code":50000})"};
+        auto told = entry->second.quote;
+        if (options_.tells_change_once) told.change.clear();
+        return {200, cashu::wire::write_melt_quote(told)};
+    }
+    Answer melt(std::string_view body) {
+        const auto request = cashu::wire::parse_melt_request(body);
+        if (!request) return {422, "bad"};
+        const auto entry = melts_.find(request->quote);
+        if (entry == melts_.end()) return {400, R"({"detail":"unknown quote","code":50000})"};
+        auto& melt = entry->second;
+        if (melt.quote.state == cashu::wire::MeltState::Pending) return error(20005);
+        if (melt.quote.state == cashu::wire::MeltState::Paid) return error(20006);
+        for (const auto& blank : request->outputs) {
+            if (signed_.contains(blank.B_.compressed())) return error(11003);
+            if (blank.id != active_) return error(12002);
+        }
+        const auto taken = look_at(request->inputs);
+        if (taken.code != 0) return error(taken.code);
+        if (taken.sum < melt.quote.amount + melt.quote.fee_reserve + taken.fee) return error(11005);
+        auto outcome = Melt::Paid;
+        if (!melt_script_.empty()) {
+            outcome = melt_script_.front();
+            melt_script_.pop_front();
+        }
+        if (outcome == Melt::Failed) return error(20004);
+        melt.ys = taken.ys;
+        melt.in = taken.sum;
+        melt.fee = taken.fee;
+        melt.blanks = request->outputs;
+        if (outcome == Melt::Pending) {
+            melt.quote.state = cashu::wire::MeltState::Pending;
+            pending_.insert(taken.ys.begin(), taken.ys.end());
+        } else {
+            pay_out(melt);
+        }
+        return {200, cashu::wire::write_melt_quote(melt.quote)};
+    }
+    void pay_out(MeltEntry& melt) {
+        melt.quote.state = cashu::wire::MeltState::Paid;
+        spent_.insert(melt.ys.begin(), melt.ys.end());
+        outstanding_ -= melt.in;
+        auto back = melt.in - melt.fee - melt.quote.amount - options_.melt_cost;
+        auto blank = melt.blanks.begin();
+        for (const auto part : cashu::split(back)) {
+            if (blank == melt.blanks.end()) break;
+            auto output = *blank++;
+            output.amount = part;
+            output.id = active_;  // Of today, whatever was asked for.
+            const auto answer = sign({output});
+            melt.quote.change.push_back(cashu::wire::parse_signatures(answer.body)->front());
+        }
+        ++times_paid_[melt.hash];
+        if (deliver_) deliver_(melt.hash);
     }
 
     Answer check_state(std::string_view body) const {
@@ -372,22 +505,24 @@ private:
         return {200, cashu::wire::write_restore_response(response)};
     }
 
+    std::string invoice(cashu::Amount sat, const PaymentHash& hash, const std::string& memo) {
+        return write_bolt11({.network = Network::Regtest,
+                             .amount = Msat::from_raw(static_cast<std::int64_t>(sat) * 1000),
+                             .created_at = Time{Seconds{1'790'000'000}},
+                             .expiry = Seconds{3600},
+                             .payment_hash = hash,
+                             .payment_secret = random_.bytes<32>(),
+                             .description = memo,
+                             .min_final_cltv = 18},
+                            node_key_);
+    }
     Answer new_quote(std::string_view body) {
         const auto request = cashu::wire::parse_mint_quote_request(body);
         if (!request || !request->pubkey) return error(20009);
-        const auto hash = PaymentHash{random_.bytes<32>()};
         cashu::wire::MintQuote quote;
         quote.quote = to_hex(random_.bytes<16>());
-        quote.request = write_bolt11(
-            {.network = Network::Regtest,
-             .amount = Msat::from_raw(static_cast<std::int64_t>(request->amount) * 1000),
-             .created_at = Time{Seconds{1'790'000'000}},
-             .expiry = Seconds{3600},
-             .payment_hash = hash,
-             .payment_secret = random_.bytes<32>(),
-             .description = request->description.value_or(""),
-             .min_final_cltv = 18},
-            node_key_);
+        quote.request = invoice(request->amount, PaymentHash{random_.bytes<32>()},
+                                request->description.value_or(""));
         quote.unit = "sat";
         quote.amount = request->amount;
         quote.pubkey = request->pubkey;
@@ -431,6 +566,10 @@ private:
     std::set<ByteArray<33>> pending_;
     std::map<ByteArray<33>, cashu::BlindSignature> signed_;
     std::map<std::string, cashu::wire::MintQuote> quotes_;
+    std::map<std::string, MeltEntry> melts_;
+    std::deque<Melt> melt_script_;
+    std::map<PaymentHash, int> times_paid_;
+    std::function<void(const PaymentHash&)> deliver_;
     cashu::Amount outstanding_ = 0;
     std::deque<std::pair<std::string, Fault>> faults_;
     int at_ = 0;

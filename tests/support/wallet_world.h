@@ -1,4 +1,5 @@
-// A wallet with a fake mint and recording books, on a database that outlives it.
+// A wallet with a fake mint and recording books, on a database that outlives it. A second mint is
+// there to be found: nobody told the wallet of it. What either pays, the other receives.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -10,6 +11,7 @@
 
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/store/open.h"
+#include "support/fake_lightning.h"
 #include "support/fake_mint.h"
 #include "support/fixed_clock.h"
 #include "support/recording_settler.h"
@@ -18,6 +20,7 @@
 namespace nutgate::test {
 
 inline constexpr const char* kFakeMintUrl = "https://mint.example";
+inline constexpr const char* kOtherMintUrl = "https://other.example";
 
 inline Msat sats(std::int64_t n) { return to_msat(Sat::from_raw(n).value()); }
 
@@ -28,9 +31,25 @@ cashu::WalletError::Code code_of(const Result<T, cashu::WalletError>& result) {
     return result.error().code;
 }
 
+// The way to a mint that outlives its client.
+class BorrowedMint final : public cashu::MintClient {
+public:
+    explicit BorrowedMint(FakeMint& mint) : mint_{mint} {}
+    Result<cashu::MintAnswer, cashu::MintFailure> call(cashu::MintMethod method,
+                                                       std::string_view path,
+                                                       std::string_view body) override {
+        return mint_.call(method, path, body);
+    }
+
+private:
+    FakeMint& mint_;
+};
+
 class WalletWorld {
 public:
-    explicit WalletWorld(FakeMint::Options options = {}) : mint{options} {
+    explicit WalletWorld(FakeMint::Options options = {}) : mint{options}, other{as_other(options)} {
+        mint.connect([this](const PaymentHash& hash) { other.pay(hash); });
+        other.connect([this](const PaymentHash& hash) { mint.pay(hash); });
         database = store::open("sqlite::memory:").value();
         VERIFY(cashu::Wallet::migrate(*database).has_value());
         RecordingSettler::migrate(*database);
@@ -48,7 +67,11 @@ public:
                                           .also_known_as = {},
                                           .token_url = kFakeMintUrl,
                                           .client = &mint}},
-            Secret{to_bytes(seed)}, settler, clock, *random, metrics);
+            Secret{to_bytes(seed)}, settler, clock, *random, metrics,
+            cashu::Wallet::Options{.connector = &connector_,
+                                   .guests_max = 2,
+                                   .exposure_max = exposure_max,
+                                   .payers = {&lightning}});
         db_ = &through;
     }
     void reopen() { reopen(*database); }
@@ -73,9 +96,34 @@ public:
         TRY(const auto id, begin_send(amount, reference));
         return wallet->execute(id);
     }
+    Id begin_melt(const Result<cashu::Wallet::Owned<cashu::Wallet::PreparedMelt>,
+                               cashu::WalletError>& prepared,
+                  const std::string& reference) {
+        if (!prepared) return fail(prepared.error());
+        return db_->transact(
+            [&](store::Tx& tx) -> Id { return wallet->begin_melt(tx, **prepared, reference); });
+    }
+    Result<void, cashu::WalletError> melt(const std::string& bolt11, const std::string& reference) {
+        TRY(const auto id, begin_melt(wallet->prepare_melt(bolt11, std::nullopt), reference));
+        return wallet->execute(id);
+    }
+    // From the other mint's token to ecash of ours.
+    Result<void, cashu::WalletError> swap_in(const cashu::Token& token,
+                                             const std::string& reference) {
+        TRY(const auto id, begin_melt(wallet->prepare_swap(token, wallet->primary()), reference));
+        return wallet->execute(id);
+    }
+    Result<void, cashu::WalletError> fund_by(const PaymentHash& quote,
+                                             const std::string& reference) {
+        TRY(const auto id, db_->transact([&](store::Tx& tx) -> Id {
+            return wallet->begin_fund(tx, quote, "fake", sats(3), reference);
+        }));
+        return wallet->execute(id);
+    }
     // Runs what is left, with time passing, until nothing is or nothing helps.
     void recover_all() {
         mint.clear_faults();
+        other.clear_faults();
         for (int i = 0; i < 20; ++i) {
             const auto recovery = wallet->recover();
             REQUIRE(recovery);
@@ -96,16 +144,23 @@ public:
         REQUIRE(receive(token(amounts), "fund" + std::to_string(++funded_)));
     }
 
-    // Every proof that the wallet calls its own is unspent at the mint, and together with the
+    // Every proof that the wallet calls its own is unspent at its mint, and together with the
     // tokens handed out they are all that the mint still owes: nothing was lost and nothing made.
-    // `outside`: what others still hold besides.
-    void audit(cashu::Amount outside = 0) {
-        const auto proofs = database->read(
-            [](store::Reader& reader) -> Result<std::vector<std::pair<ByteArray<33>, std::int64_t>>,
-                                                store::StoreFailure> {
+    // `outside`: what others still hold besides, at the first mint and at the second.
+    void audit(cashu::Amount outside = 0, cashu::Amount outside_other = 0) {
+        audit_one(mint, kFakeMintUrl, outside);
+        audit_one(other, kOtherMintUrl, outside_other);
+    }
+    void audit_one(FakeMint& at, const std::string& url, cashu::Amount outside) {
+        CAPTURE(url);
+        const auto proofs =
+            database->read([&](store::Reader& reader)
+                               -> Result<std::vector<std::pair<ByteArray<33>, std::int64_t>>,
+                                         store::StoreFailure> {
                 std::vector<std::pair<ByteArray<33>, std::int64_t>> found;
-                for (const auto& row :
-                     reader.query("SELECT y, amount FROM wallet_proof WHERE state IN (1, 2)")) {
+                for (const auto& row : reader.query(
+                         "SELECT y, amount FROM wallet_proof WHERE state IN (1, 2) AND mint = $1",
+                         url)) {
                     ByteArray<33> y;
                     std::copy(row.bytes(0).begin(), row.bytes(0).end(), y.begin());
                     found.emplace_back(y, row.integer(1));
@@ -115,7 +170,7 @@ public:
         REQUIRE(proofs);
         std::uint64_t held = 0;
         for (const auto& [y, amount] : *proofs) {
-            CHECK_FALSE(mint.is_spent(y));
+            CHECK_FALSE(at.is_spent(y));
             held += static_cast<std::uint64_t>(amount);
         }
         std::uint64_t handed_out = 0;
@@ -123,36 +178,60 @@ public:
             const auto token = cashu::parse_token(event.token);
             REQUIRE(token);
             CHECK_EQ(cashu::to_msat(*cashu::sum(token->proofs), cashu::Unit::Sat), event.amount);
+            if (token->mint.text() != url) continue;
             for (const auto& proof : token->proofs) {
-                if (!mint.is_spent(cashu::hash_to_curve(proof.secret)->compressed())) {
+                if (!at.is_spent(cashu::hash_to_curve(proof.secret)->compressed())) {
                     handed_out += proof.amount;
                 }
             }
         }
-        CHECK_EQ(held + handed_out + outside, mint.outstanding());
+        CHECK_EQ(held + handed_out + outside, at.outstanding());
     }
 
     std::string seed = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     FakeMint mint;
+    FakeMint other;
     FixedClock clock;
+    FakeLightning lightning{clock};
+    std::optional<Msat> exposure_max;
     RecordingSettler settler;
     metrics::Registry metrics;
     std::unique_ptr<SeededRandom> random;
     std::unique_ptr<store::Database> database;
     std::unique_ptr<cashu::Wallet> wallet;
 
-private:
-    std::pair<Msat, Msat> balance() {
+    std::pair<Msat, Msat> balance(const std::string& url = kFakeMintUrl) {
         const auto balances =
             database->read([](store::Reader& reader)
                                -> Result<std::vector<cashu::MintBalance>, store::StoreFailure> {
                 return cashu::Wallet::balances(reader);
             });
-        VERIFY(balances.has_value() && balances->size() <= 1);
-        if (balances->empty()) return {};
-        return {balances->front().available, balances->front().reserved};
+        VERIFY(balances.has_value());
+        for (const auto& balance : *balances) {
+            if (balance.mint.text() == url) return {balance.available, balance.reserved};
+        }
+        return {};
     }
 
+private:
+    class Connector final : public cashu::MintConnector {
+    public:
+        explicit Connector(FakeMint& other) : other_{other} {}
+        std::unique_ptr<cashu::MintClient> connect(const cashu::MintUrl& url,
+                                                   cashu::MintRole) override {
+            if (!url.text().starts_with(kOtherMintUrl)) return nullptr;
+            return std::make_unique<BorrowedMint>(other_);
+        }
+
+    private:
+        FakeMint& other_;
+    };
+    static FakeMint::Options as_other(FakeMint::Options options) {
+        options.seed += 1000;
+        return options;
+    }
+
+    Connector connector_{other};
     store::Database* db_ = nullptr;
     std::uint64_t starts_ = 0;
     int funded_ = 0;

@@ -1,0 +1,187 @@
+// Swaps to another mint, fundings, and what is trusted.
+#include <doctest/doctest.h>
+
+#include "support/wallet_world.h"
+
+using namespace nutgate;
+using namespace nutgate::cashu;
+using Code = WalletError::Code;
+using Melt = test::FakeMint::Melt;
+using test::code_of;
+using test::Fault;
+using test::sats;
+using test::WalletWorld;
+
+namespace {
+
+MintUrl url(const char* text) { return *MintUrl::parse(text); }
+MintUrl first() { return url(test::kFakeMintUrl); }
+MintUrl second() { return url(test::kOtherMintUrl); }
+
+Token others_token(WalletWorld& world, const std::vector<Amount>& amounts) {
+    return world.other.token(amounts, test::kOtherMintUrl);
+}
+
+}  // namespace
+
+TEST_CASE("wallet: a token of a mint that is not trusted arrives at the primary, less the fees") {
+    WalletWorld world{{.input_fee_ppk = 100}};
+    const auto token = others_token(world, {64, 32, 4});
+    CHECK_EQ(code_of(world.wallet->read_token(write_token(token))), Code::MintForeign);
+    CHECK(world.wallet->read_foreign_token(write_token(token)));
+    REQUIRE(world.swap_in(token, "d"));
+    // 100 less an input fee of 1 and a reserve of 2 was asked for; 1 of the reserve came back.
+    CHECK_EQ(world.available(), sats(97));
+    CHECK_EQ(world.balance(test::kOtherMintUrl).first, sats(1));
+    const auto melted = world.told("token_melted");
+    REQUIRE_EQ(melted.size(), 1);
+    CHECK_EQ(melted[0].amount, sats(97));
+    CHECK_EQ(melted[0].fee, sats(2));
+    REQUIRE_EQ(world.told("issued").size(), 1);
+    CHECK_EQ(world.told("issued")[0].amount, sats(97));
+    world.audit();
+}
+
+TEST_CASE("wallet: a swap whose second leg waits is finished by recovery, and paid once") {
+    WalletWorld world;
+    const auto token = others_token(world, {64});
+    world.mint.fault("/v1/mint/bolt11", Fault::LoseRequest, 3);
+    world.mint.fault("/v1/mint/quote/bolt11/", Fault::NotSent, 2);
+    CHECK_EQ(code_of(world.swap_in(token, "d")), Code::InProgress);
+    world.reopen();  // The guest is found again, too.
+    world.recover_all();
+    CHECK(world.swap_in(token, "d"));
+    CHECK_EQ(world.told("token_melted").size(), 1);
+    CHECK_EQ(world.told("issued").size(), 1);
+    CHECK_EQ(world.available(), sats(62));
+    world.audit();
+}
+
+TEST_CASE("wallet: a swap that the other mint could not pay leaves the token whole") {
+    WalletWorld world;
+    const auto token = others_token(world, {64});
+    world.other.next_melt(Melt::Failed);
+    CHECK_EQ(code_of(world.swap_in(token, "d")), Code::PaymentFailed);
+    CHECK_EQ(world.told("melt_failed").size(), 1);
+    CHECK(world.told("issued").empty());
+    world.audit(0, 64);
+    REQUIRE(world.swap_in(token, "again"));
+    CHECK_EQ(world.available(), sats(62));
+    world.audit();
+}
+
+TEST_CASE("wallet: a token that its holder spent meanwhile is refused as spent") {
+    WalletWorld world;
+    const auto token = others_token(world, {64});
+    world.other.spend(token.proofs, 1);
+    CHECK_EQ(code_of(world.swap_in(token, "d")), Code::TokenSpent);
+    CHECK(world.told("lost").empty());  // It never was ours.
+    CHECK(world.told("issued").empty());
+}
+
+TEST_CASE("wallet: a token worth less than the fees of moving it is refused") {
+    WalletWorld world;
+    CHECK_EQ(code_of(world.wallet->prepare_swap(others_token(world, {2}), first())),
+             Code::FeeExceedsAmount);
+    CHECK_EQ(code_of(world.wallet->prepare_swap(others_token(world, {1, 1}), first())),
+             Code::FeeExceedsAmount);
+    world.audit(0, 4);
+}
+
+TEST_CASE("wallet: there are only so many guests") {
+    WalletWorld world;
+    for (const char* path : {"/a", "/b", "/c"}) {
+        const auto token = world.other.token({64}, std::string{test::kOtherMintUrl} + path);
+        const auto prepared = world.wallet->prepare_swap(token, first());
+        if (std::string_view{path} == "/c") {
+            CHECK_EQ(code_of(prepared), Code::MintForeign);
+        }
+    }
+}
+
+TEST_CASE("wallet: our ecash moves from one mint of ours to another") {
+    WalletWorld world;
+    REQUIRE(world.wallet->trust_mint(second(), std::nullopt));
+    REQUIRE(world.receive(others_token(world, {64, 32}), "r"));
+    const auto prepared = world.wallet->prepare_swap(sats(50), second(), first());
+    REQUIRE(prepared);
+    CHECK_EQ(world.wallet->worth(**prepared), sats(50));
+    const auto id = world.begin_melt(prepared, "move");
+    REQUIRE(id);
+    REQUIRE(world.wallet->execute(*id));
+    CHECK_EQ(world.available(), sats(50));
+    CHECK_EQ(world.balance(test::kOtherMintUrl).first, sats(45));
+    CHECK_EQ(world.told("melted").size(), 1);
+    CHECK_EQ(world.told("issued").size(), 1);
+    world.audit();
+}
+
+TEST_CASE("wallet: a Lightning backend of ours funds a mint, once") {
+    WalletWorld world;
+    const auto quote = world.wallet->request_funding(first(), sats(40));
+    REQUIRE(quote);
+    CHECK_EQ(code_of(world.fund_by(*quote, "f")), Code::InProgress);
+    CHECK_EQ(world.lightning.times_paid(*quote), 1);
+    world.mint.pay(*quote);  // As the network would.
+    world.reopen();
+    world.recover_all();
+    REQUIRE(world.fund_by(*quote, "f"));
+    CHECK_EQ(world.lightning.times_paid(*quote), 1);
+    CHECK_EQ(world.told("funded").size(), 1);
+    CHECK_EQ(world.told("issued").size(), 1);
+    CHECK_EQ(world.available(), sats(40));
+    world.audit();
+}
+
+TEST_CASE("wallet: a funding whose payment is unknown waits, and failed only if it says so") {
+    WalletWorld world;
+    const auto quote = world.wallet->request_funding(first(), sats(40));
+    REQUIRE(quote);
+    world.lightning.next_pay(test::FakeLightning::Outcome::Unknown);
+    CHECK_EQ(code_of(world.fund_by(*quote, "f")), Code::InProgress);
+    world.lightning.set_down(true);
+    world.clock.advance(Seconds{601});
+    REQUIRE(world.wallet->recover());
+    CHECK(world.told("fund_failed").empty());
+    world.lightning.set_down(false);
+    world.lightning.conclude(*quote, PaymentState::Failed);
+    world.clock.advance(Seconds{601});
+    REQUIRE(world.wallet->recover());
+    CHECK_EQ(world.told("fund_failed").size(), 1);
+    CHECK_EQ(world.available(), Msat{});
+    world.audit();
+}
+
+TEST_CASE("wallet: no more is held at a mint than its owner wants") {
+    WalletWorld world;
+    world.exposure_max = sats(50);
+    world.reopen();
+    world.fund({32});
+    CHECK_EQ(code_of(world.receive(world.token({32}), "more")), Code::ExposureExceeded);
+    CHECK_EQ(code_of(world.wallet->request_quote(first(), sats(19), "")), Code::ExposureExceeded);
+    CHECK(world.wallet->request_quote(first(), sats(18), ""));
+    REQUIRE(world.wallet->trust_mint(first(), sats(100)));
+    CHECK(world.receive(world.token({32}), "more"));
+    const auto views = world.wallet->mint_views();
+    REQUIRE(views);
+    REQUIRE_EQ(views->size(), 1);
+    CHECK_EQ(views->front().held, sats(64));
+    CHECK_EQ(views->front().exposure_max, sats(100));
+    world.audit(32);
+}
+
+TEST_CASE("wallet: a mint that was left takes nothing more, and what is there stays spendable") {
+    WalletWorld world;
+    CHECK_EQ(code_of(world.wallet->leave_mint(first())), Code::MintRefused);  // The primary.
+    CHECK_EQ(code_of(world.wallet->leave_mint(second())), Code::MintForeign);
+    REQUIRE(world.wallet->trust_mint(second(), std::nullopt));
+    CHECK_EQ(world.wallet->mints(), std::vector{first(), second()});
+    REQUIRE(world.receive(others_token(world, {16, 4}), "r"));
+    REQUIRE(world.wallet->leave_mint(second()));
+    world.reopen();
+    REQUIRE(world.wallet->recover());
+    CHECK_EQ(world.wallet->mints(), std::vector{first()});
+    CHECK_EQ(code_of(world.receive(others_token(world, {8}), "r2")), Code::MintForeign);
+    REQUIRE(world.send(sats(20), "s"));
+    world.audit(0, 8);
+}
