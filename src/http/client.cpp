@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client_watchdog.h"
+#include "name_lookup.h"
 #include "nutgate/base/verify.h"
 #include "nutgate/http/url.h"
 
@@ -106,25 +107,46 @@ httplib::Request to_library(const ClientRequest& request, const Url& url) {
 
 class PooledClient final : public Client {
 public:
-    explicit PooledClient(ClientOptions options) : options_{std::move(options)} {}
+    explicit PooledClient(ClientOptions options)
+        : options_{std::move(options)}, names_{options_.rules} {}
 
     Result<Response, ClientError> call(const ClientRequest& request) override;
 
 private:
+    // Over `line`, which it connects if that is not done yet.
+    Result<Response, ClientError> ask(std::unique_ptr<Line>& line, const ClientRequest& request,
+                                      const Url& url, Steady::time_point deadline);
+    Result<Response, ClientError> ask_public(std::unique_ptr<Line>& line,
+                                             const ClientRequest& request, const Url& url,
+                                             Steady::time_point deadline);
     Result<Response, ClientError> exchange(Line& line, const ClientRequest& request, const Url& url,
-                                           Steady::time_point deadline);
-    std::unique_ptr<Line> connect(const Url& url);
-    // Waits for a connection to be free; none if that takes until the deadline.
-    std::unique_ptr<Line> take(const Url& url, Steady::time_point deadline);
-    void give_back(const Url& url, std::unique_ptr<Line> line);
+                                           Steady::time_point deadline,
+                                           Milliseconds connect_timeout);
+    // To that address and no other, or, if it is empty, to where the library finds the host.
+    std::unique_ptr<Line> connect(const Url& url, const std::string& address);
+    // Waits until there may be another connection; false if that takes until the deadline. Then
+    // `line` is one that is kept, or null if a new one is to be made.
+    bool take(const std::string& place, std::unique_ptr<Line>& line, Steady::time_point deadline);
+    void give_back(const std::string& place, std::unique_ptr<Line> line);
     void forget_idle_hosts();
 
     const ClientOptions options_;
     ClientWatchdog watchdog_;
+    NameLookup names_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::map<std::string, Host> hosts_;  // By origin. Guarded by mutex_.
+    std::map<std::string, Host> hosts_;  // By place_of(). Guarded by mutex_.
 };
+
+// Where lines are kept: a connection that was made without a check serves no call that wants one.
+std::string place_of(const ClientRequest& request, const Url& url) {
+    return request.reach == Reach::PublicOnly ? "public " + url.origin() : url.origin();
+}
+
+Milliseconds left_until(Steady::time_point deadline) {
+    const auto left = std::chrono::duration_cast<Milliseconds>(deadline - Steady::now());
+    return std::max(left, Milliseconds{1});
+}
 
 Result<Response, ClientError> PooledClient::call(const ClientRequest& request) {
     VERIFY(options_.open_transactions == nullptr || options_.open_transactions() == 0);
@@ -135,14 +157,17 @@ Result<Response, ClientError> PooledClient::call(const ClientRequest& request) {
     if (!url) return fail(ClientError{Kind::Invalid, "malformed URL"});
 
     const auto deadline = Steady::now() + request.timeout;
-    auto line = take(*url, deadline);
-    if (!line) return fail(ClientError{Kind::NotSent, "no free connection to " + url->origin()});
+    const auto place = place_of(request, *url);
+    std::unique_ptr<Line> line;
+    if (!take(place, line, deadline)) {
+        return fail(ClientError{Kind::NotSent, "no free connection to " + url->origin()});
+    }
     // The library throws what the standard library throws: out of memory, a status that is no
     // number.
     try {
-        auto result = exchange(*line, request, *url, deadline);
+        auto result = ask(line, request, *url, deadline);
         const bool is_reusable = result.has_value();
-        give_back(*url, is_reusable ? std::move(line) : nullptr);
+        give_back(place, is_reusable ? std::move(line) : nullptr);
         if (!result) {
             auto error = std::move(result).error();
             error.detail += " (" + url->origin() + ")";
@@ -151,20 +176,49 @@ Result<Response, ClientError> PooledClient::call(const ClientRequest& request) {
         return result;
     } catch (const std::exception& error) {
         if (line) watchdog_.unwatch(line->watched);
-        give_back(*url, nullptr);
+        give_back(place, nullptr);
         return fail(ClientError{Kind::Ambiguous, error.what()});
     }
 }
 
+Result<Response, ClientError> PooledClient::ask(std::unique_ptr<Line>& line,
+                                                const ClientRequest& request, const Url& url,
+                                                Steady::time_point deadline) {
+    if (!line && request.reach == Reach::PublicOnly) {
+        return ask_public(line, request, url, deadline);
+    }
+    if (!line) line = connect(url, {});
+    return exchange(*line, request, url, deadline, left_until(deadline));
+}
+
+Result<Response, ClientError> PooledClient::ask_public(std::unique_ptr<Line>& line,
+                                                       const ClientRequest& request, const Url& url,
+                                                       Steady::time_point deadline) {
+    if (is_odd_address(url.host)) {
+        return fail(ClientError{Kind::NotSent, "an address in an odd form"});
+    }
+    auto found =
+        reachable(request.reach, url.host,
+                  is_address(url.host) ? Addresses{url.host} : names_.wait(url.host, deadline),
+                  options_.rules);
+    if (!found) return fail(ClientError{Kind::NotSent, std::move(found).error()});
+    // Each gets its share of the time to connect. What was not sent may go to the next one.
+    for (std::size_t i = 0;; ++i) {
+        const auto tries_left = static_cast<Milliseconds::rep>(found->size() - i);
+        line = connect(url, found->at(i));
+        auto result = exchange(*line, request, url, deadline, left_until(deadline) / tries_left);
+        const bool may_try_next = !result && result.error().kind == Kind::NotSent && tries_left > 1;
+        if (!may_try_next) return result;
+    }
+}
+
 Result<Response, ClientError> PooledClient::exchange(Line& line, const ClientRequest& request,
-                                                     const Url& url, Steady::time_point deadline) {
-    const auto left = std::chrono::duration_cast<Milliseconds>(deadline - Steady::now());
-    const auto wait = std::max(left, Milliseconds{1});
-    const auto seconds = wait.count() / 1000;
-    const auto microseconds = wait.count() % 1000 * 1000;
-    line.client->set_connection_timeout(seconds, microseconds);
-    line.client->set_read_timeout(seconds, microseconds);
-    line.client->set_write_timeout(seconds, microseconds);
+                                                     const Url& url, Steady::time_point deadline,
+                                                     Milliseconds connect_timeout) {
+    const auto wait = left_until(deadline);
+    line.client->set_connection_timeout(connect_timeout);
+    line.client->set_read_timeout(wait);
+    line.client->set_write_timeout(wait);
 
     std::string body;
     bool is_too_large = false;
@@ -196,7 +250,7 @@ Result<Response, ClientError> PooledClient::exchange(Line& line, const ClientReq
     return response;
 }
 
-std::unique_ptr<Line> PooledClient::connect(const Url& url) {
+std::unique_ptr<Line> PooledClient::connect(const Url& url, const std::string& address) {
     auto line = std::make_unique<Line>();
     if (url.tls) {
         auto client = std::make_unique<httplib::SSLClient>(url.host, url.port);
@@ -212,38 +266,42 @@ std::unique_ptr<Line> PooledClient::connect(const Url& url) {
     client.set_decompress(false);
     client.set_url_encode(false);  // It is encoded, or parse_url() would not have taken it.
     client.set_tcp_nodelay(true);
+    // The name stays what it is in Host, in SNI and in the check of the certificate.
+    if (!address.empty()) client.set_hostname_addr_map({{url.host, address}});
     client.set_socket_options([this, watched = &line->watched](socket_t socket) {
         watchdog_.connected(*watched, socket);
     });
     return line;
 }
 
-std::unique_ptr<Line> PooledClient::take(const Url& url, Steady::time_point deadline) {
+bool PooledClient::take(const std::string& place, std::unique_ptr<Line>& line,
+                        Steady::time_point deadline) {
     std::vector<std::unique_ptr<Line>> stale;  // Closed after the lock is gone.
-    {
-        std::unique_lock lock{mutex_};
-        if (hosts_.size() >= kHostsMax) forget_idle_hosts();
-        auto& host = hosts_[url.origin()];
-        ++host.waiting;
-        const bool is_free = changed_.wait_until(
-            lock, deadline, [&] { return host.in_use < options_.connections_per_host_max; });
-        --host.waiting;
-        if (!is_free) return nullptr;
-        ++host.in_use;
-        while (!host.idle.empty()) {
-            auto line = std::move(host.idle.back());
-            host.idle.pop_back();
-            if (Steady::now() - line->idle_since < kIdleMax) return line;
-            stale.push_back(std::move(line));
+    std::unique_lock lock{mutex_};
+    if (hosts_.size() >= kHostsMax) forget_idle_hosts();
+    auto& host = hosts_[place];
+    ++host.waiting;
+    const bool is_free = changed_.wait_until(
+        lock, deadline, [&] { return host.in_use < options_.connections_per_host_max; });
+    --host.waiting;
+    if (!is_free) return false;
+    ++host.in_use;
+    while (!host.idle.empty()) {
+        auto kept = std::move(host.idle.back());
+        host.idle.pop_back();
+        if (Steady::now() - kept->idle_since < kIdleMax) {
+            line = std::move(kept);
+            break;
         }
+        stale.push_back(std::move(kept));
     }
-    return connect(url);
+    return true;
 }
 
-void PooledClient::give_back(const Url& url, std::unique_ptr<Line> line) {
+void PooledClient::give_back(const std::string& place, std::unique_ptr<Line> line) {
     {
         const std::lock_guard lock{mutex_};
-        auto& host = hosts_.at(url.origin());
+        auto& host = hosts_.at(place);
         --host.in_use;
         if (line) {
             line->idle_since = Steady::now();

@@ -12,6 +12,7 @@
 
 #include "net.h"
 #include "nutgate/base/log.h"
+#include "tls_client.h"
 #include "upstream_answer.h"
 #include "upstream_connection.h"
 
@@ -136,11 +137,7 @@ PooledUpstreamClient::PooledUpstreamClient(Options options, metrics::Registry& m
     host_header_ = origin.substr(origin.find("//") + 2);
     if (!options_.base.tls) return;
 
-    using boost::asio::ssl::context;
-    NetError error;
-    tls_.set_options(context::default_workarounds | context::no_tlsv1 | context::no_tlsv1_1, error);
-    if (!error && options_.ca_file.empty()) tls_.set_default_verify_paths(error);
-    if (!error && !options_.ca_file.empty()) tls_.load_verify_file(options_.ca_file, error);
+    const auto error = set_up(tls_, options_.ca_file);
     if (error) {
         is_usable_ = false;
         log::error("upstream_certificates_unreadable",

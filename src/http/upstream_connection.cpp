@@ -3,7 +3,6 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/basic_resolver.hpp>
 #include <boost/asio/read.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
@@ -73,21 +72,7 @@ Task<bool> UpstreamConnection::connect_to(const std::vector<Tcp::endpoint>& endp
 
 Task<bool> UpstreamConnection::handshake(const std::string& host) {
     stream_.emplace(socket_, *tls_);
-    NetError error;
-    stream_->set_verify_mode(boost::asio::ssl::verify_peer, error);
-    stream_->set_verify_callback(boost::asio::ssl::host_name_verification{host}, error);
-    NetError is_name;
-    boost::asio::ip::make_address(host, is_name);
-    // Server name indication, which takes names only. (The macro casts in the old style.)
-    if (is_name) {
-        std::string name = host;
-        if (::SSL_ctrl(stream_->native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME,
-                       TLSEXT_NAMETYPE_host_name, name.data()) != 1) {
-            co_return false;
-        }
-    }
-    const auto [failure] =
-        co_await stream_->async_handshake(boost::asio::ssl::stream_base::client, as_result);
+    const auto failure = co_await shake_hands(*stream_, host);
     co_return !failure;
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/stream.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "net.h"
 #include "nutgate/base/result.h"
 #include "nutgate/http/upstream_client.h"
+#include "tls_client.h"
 
 namespace nutgate::http {
 
@@ -46,8 +46,6 @@ public:
     void close();
 
 private:
-    using TlsStream = boost::asio::ssl::stream<Socket&>;
-
     Task<bool> connect_to(const std::vector<Tcp::endpoint>& endpoints);
     Task<bool> handshake(const std::string& host);
 

@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 #include <httplib.h>
 
-#include <cstdlib>
 #include <optional>
 #include <string>
 #include <thread>
@@ -10,8 +9,9 @@
 #include "nutgate/base/metrics.h"
 #include "nutgate/http/client.h"
 #include "nutgate/http/upstream_client.h"
+#include "support/certificate.h"
+#include "support/fake_resolver.h"
 #include "support/run_task.h"
-#include "support/temp_dir.h"
 
 using namespace nutgate;
 using namespace nutgate::http;
@@ -22,16 +22,8 @@ namespace {
 // Answers "/x" with "secret" over TLS, as `names` say it is ("DNS:localhost,IP:127.0.0.1").
 class TlsServer {
 public:
-    explicit TlsServer(const std::string& names) {
-        const auto base = dir_.file("tls");
-        certificate = base + ".crt";
-        const auto key = base + ".key";
-        const auto command =
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-            "-subj /CN=nutgate-test -addext subjectAltName=" +
-            names + " -keyout " + key + " -out " + certificate + " 2>/dev/null";
-        REQUIRE(std::system(command.c_str()) == 0);
-        server_.emplace(certificate.c_str(), key.c_str());
+    explicit TlsServer(const std::string& names) : certificate_{names} {
+        server_.emplace(certificate_.file.c_str(), certificate_.key.c_str());
         REQUIRE(server_->is_valid());
         server_->Post("/x", [](const httplib::Request& request, httplib::Response& response) {
             response.set_content("secret " + request.body, "text/plain");
@@ -42,11 +34,11 @@ public:
     }
     ~TlsServer() { server_->stop(); }
 
-    std::string certificate;
+    const std::string& certificate() const { return certificate_.file; }
     int port = 0;
 
 private:
-    TempDir dir_;
+    const Certificate certificate_;
     std::optional<httplib::SSLServer> server_;
     std::jthread thread_;
 };
@@ -106,8 +98,8 @@ TEST_CASE("tls: a certificate of our own is believed if we say so, by name and b
     const TlsServer server{"DNS:localhost,IP:127.0.0.1"};
     for (const std::string host : {"localhost", "127.0.0.1"}) {
         CAPTURE(host);
-        CHECK(ask_blocking(server, host, server.certificate) == "secret body");
-        CHECK(ask_upstream(server, host, server.certificate) == "secret body");
+        CHECK(ask_blocking(server, host, server.certificate()) == "secret body");
+        CHECK(ask_upstream(server, host, server.certificate()) == "secret body");
     }
 }
 
@@ -121,8 +113,26 @@ TEST_CASE("tls: a good certificate of another host is refused, and nothing is se
     const TlsServer server{"DNS:other.example"};
     for (const std::string host : {"localhost", "127.0.0.1"}) {
         CAPTURE(host);
-        CHECK_FALSE(ask_blocking(server, host, server.certificate));
-        CHECK_FALSE(ask_upstream(server, host, server.certificate));
+        CHECK_FALSE(ask_blocking(server, host, server.certificate()));
+        CHECK_FALSE(ask_upstream(server, host, server.certificate()));
+    }
+}
+
+TEST_CASE("tls: a call to a checked address still wants the certificate of the name") {
+    FakeResolver names;
+    names.set("mint.example", {"127.0.0.1"});
+    for (const bool is_of_the_name : {true, false}) {
+        const TlsServer server{is_of_the_name ? "DNS:mint.example" : "DNS:localhost,IP:127.0.0.1"};
+        const auto client = make_client(
+            {.ca_file = server.certificate(),
+             .rules = {.resolver = &names, .is_public = [](std::string_view) { return true; }}});
+        ClientRequest request;
+        request.method = Method::Post;
+        request.url = "https://mint.example:" + std::to_string(server.port) + "/x";
+        request.reach = Reach::PublicOnly;
+        const auto response = client->call(request);
+        CHECK(response.has_value() == is_of_the_name);
+        if (!response) CHECK(response.error().kind == ClientError::Kind::NotSent);
     }
 }
 

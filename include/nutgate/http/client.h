@@ -9,6 +9,7 @@
 #include "nutgate/base/clock.h"
 #include "nutgate/base/result.h"
 #include "nutgate/http/message.h"
+#include "nutgate/http/reach.h"
 
 namespace nutgate::http {
 
@@ -20,12 +21,15 @@ struct ClientRequest {
     std::string content_type = "application/json";
     Milliseconds timeout{30'000};  // Of the whole call.
     std::size_t response_bytes_max = 8 * 1024 * 1024;
+    // PublicOnly where a stranger chose the URL: who is elsewhere gets NotSent, with the reason.
+    Reach reach = Reach::Anywhere;
 };
 
 struct ClientError {
     enum class Kind {
-        Invalid,  // Not sent: the request itself is malformed.
-        NotSent,  // Certainly no byte of it left us: no such host, connection refused, TLS failed.
+        Invalid,    // Not sent: the request itself is malformed.
+        NotSent,    // Certainly no byte of it left us: no such host, not a host to be reached,
+                    // connection refused, TLS failed.
         Ambiguous,  // It may have been received: time-out, reset, cut answer.
         TooLarge,   // Received and answered with more than response_bytes_max, or a head without
                     // end.
@@ -48,6 +52,7 @@ struct ClientOptions {
     // Asked before each call; true means that a transaction is open and the call is a bug. The
     // store is a neighbour that this module may not know.
     int (*open_transactions)() = nullptr;
+    ReachRules rules = {};  // Of calls that are PublicOnly.
 };
 // Makes the process ignore SIGPIPE.
 std::unique_ptr<Client> make_client(ClientOptions options);
