@@ -11,6 +11,7 @@
 #include "wallet/calls.h"
 #include "wallet/finish.h"
 #include "wallet/impl.h"
+#include "wallet/incoming.h"
 #include "wallet/issue.h"
 #include "wallet/selection.h"
 
@@ -280,7 +281,11 @@ Result<Run::Step, WalletError> Run::new_plan(const AnswerFacts& facts) {
         VERIFY(request.has_value());
         request->outputs.clear();
         for (const auto& output : outputs) request->outputs.push_back(output.message);
-        body = wire::write_swap_request(*request);
+        // A witness may have been over the old outputs (SIG_ALL).
+        const auto unlocked = unlock(*std::move(request), {&wallet_.receive_secret, 1},
+                                     to_unix_seconds(wallet_.clock.now()), wallet_.random);
+        if (!unlocked) return block(locked(unlocked.error()).detail);
+        body = wire::write_swap_request(*unlocked);
     }
     const int version = operation_.version + 1;
     auto sealed = wallet_.seal(as_bytes(body), operation_.id, Sealed::Request);

@@ -7,13 +7,6 @@ namespace {
 
 using Code = WalletError::Code;
 
-// A spending condition (NUT-10) is a JSON array in text. One that we don't know is no ordinary
-// secret either: some mints let anybody spend it, others nobody.
-bool is_locked(const Proof& proof) {
-    const auto first = proof.secret.find_first_not_of(" \t\r\n");
-    return proof.p2pk_e || (first != std::string::npos && proof.secret[first] == '[');
-}
-
 std::vector<KeysetId> ids_of(const KeysetMap& keysets) {
     std::vector<KeysetId> ids;
     for (const auto& [id, keyset] : keysets) ids.push_back(id);
@@ -86,15 +79,18 @@ Result<std::vector<Input>, WalletError> inputs_of(const Token& token, Unit unit)
 
 }  // namespace
 
+WalletError locked(const LockFault& fault) {
+    return {Code::LockedToOther, "the token is locked: " + describe(fault)};
+}
+
 Result<Incoming, WalletError> look_at(Wallet::Impl& impl, const WalletMint& mint,
                                       const Token& token) {
     const auto unit = parse_unit(token.unit);
     if (!unit) return fail(WalletError{Code::UnitForeign, "its unit is not taken here"});
     if (token.proofs.empty()) return fail(WalletError{Code::TokenZeroValue, "it has no proofs"});
-    if (std::any_of(token.proofs.begin(), token.proofs.end(), is_locked)) {
-        return fail(
-            WalletError{Code::LockedToOther, "the token is locked by a spending condition"});
-    }
+    const auto spendable =
+        can_spend(token.proofs, {&impl.receive_secret, 1}, to_unix_seconds(impl.clock.now()));
+    if (!spendable) return fail(locked(spendable.error()));
     TRY(auto resolved, resolve(impl, mint, token));
     TRY_VOID(check_proofs(impl, mint, resolved));
     std::map<KeysetId, std::uint64_t> rates;

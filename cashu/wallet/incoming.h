@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "nutgate/cashu/unlock.h"
 #include "wallet/impl.h"
 
 namespace nutgate::cashu::wallet {
@@ -16,6 +17,8 @@ struct Incoming {
     Amount fee = 0;  // The mint's, for spending them together. Less than the total.
     std::vector<Input> inputs;
 };
+
+WalletError locked(const LockFault& fault);
 
 // Each keyset is the mint's, each amount has a key, each proof of equality that came along holds,
 // each spending condition is one that we can meet, and the fee leaves something.

@@ -114,12 +114,14 @@ Result<void, WalletError> plan_melt(Wallet::Impl& impl, const wallet::KeysetMap&
     wire::MeltRequest request{
         .quote = offer.quote, .inputs = spending.proofs, .outputs = {}, .prefer_async = false};
     for (const auto& output : draft.outputs) request.outputs.push_back(output.message);
-    const auto paid = to_msat(spending.total, spending.unit);
+    const auto unlocked = unlock(std::move(request), {&impl.receive_secret, 1},
+                                 to_unix_seconds(impl.clock.now()), impl.random);
+    if (!unlocked) return fail(wallet::locked(unlocked.error()));
     // All that is not paid and may not come back: the fee, the reserve, what rounding takes.
     const auto asked_units = to_msat(offer.amount, spending.unit);
     const auto reserve = to_msat(offer.reserve, spending.unit);
     const auto input_fee = to_msat(spending.input_fee, spending.unit);
-    if (!paid || !asked_units || !reserve || !input_fee) {
+    if (!asked_units || !reserve || !input_fee) {
         return fail(WalletError{Code::AmountOverflow, "the amount is too large"});
     }
     const auto rounding = subtract(*asked_units, offer.asked);
@@ -133,7 +135,7 @@ Result<void, WalletError> plan_melt(Wallet::Impl& impl, const wallet::KeysetMap&
     draft.fee = *most_fee;
     draft.path = "/v1/melt/bolt11";
     draft.request =
-        impl.seal(as_bytes(wire::write_melt_request(request)), draft.id, wallet::Sealed::Request);
+        impl.seal(as_bytes(wire::write_melt_request(*unlocked)), draft.id, wallet::Sealed::Request);
     draft.bill = wallet::Bill{.payment = offer.payment,
                               .melt_quote = offer.quote,
                               .expires_at = offer.expires_at,

@@ -38,6 +38,9 @@ Result<Wallet::Owned<Wallet::PreparedReceive>, WalletError> Wallet::prepare_rece
 
     wire::SwapRequest request{.inputs = incoming.token.proofs, .outputs = {}};
     for (const auto& output : outputs) request.outputs.push_back(output.message);
+    const auto unlocked = unlock(std::move(request), {&impl.receive_secret, 1},
+                                 to_unix_seconds(impl.clock.now()), impl.random);
+    if (!unlocked) return fail(wallet::locked(unlocked.error()));
     const auto id = impl.random.id<OperationId>();
     return Owned<PreparedReceive>{new PreparedReceive{wallet::Draft{
         .id = id,
@@ -48,7 +51,7 @@ Result<Wallet::Owned<Wallet::PreparedReceive>, WalletError> Wallet::prepare_rece
         .fee = *to_msat(incoming.fee, incoming.unit),
         .path = "/v1/swap",
         .request =
-            impl.seal(as_bytes(wire::write_swap_request(request)), id, wallet::Sealed::Request),
+            impl.seal(as_bytes(wire::write_swap_request(*unlocked)), id, wallet::Sealed::Request),
         .token = impl.seal(as_bytes(write_token(incoming.token)), id, wallet::Sealed::Token),
         .inputs = std::move(incoming.inputs),
         .outputs = std::move(outputs),

@@ -19,6 +19,7 @@
 #include "nutgate/cashu/mint_client.h"
 #include "nutgate/cashu/quote_signature.h"
 #include "nutgate/cashu/token.h"
+#include "nutgate/cashu/unlock.h"
 #include "nutgate/cashu/wire.h"
 #include "nutgate/crypto/hash.h"
 #include "nutgate/lightning/invoice.h"
@@ -130,10 +131,23 @@ public:
     // --- What others do at this mint -------------------------------------------------------------
     // Ecash of somebody else's, with proofs of equality.
     cashu::Token token(const std::vector<cashu::Amount>& amounts, const std::string& url) {
+        return token_of(amounts, url,
+                        [](crypto::Random& random) { return to_hex(random.bytes<32>()); });
+    }
+    // Whose secrets say who may spend them.
+    cashu::Token locked_token(const std::vector<cashu::Amount>& amounts, const std::string& url,
+                              const cashu::LockTerms& terms) {
+        return token_of(amounts, url, [&](crypto::Random& random) {
+            return cashu::write_condition(terms, random);
+        });
+    }
+    using Secret = std::function<std::string(crypto::Random&)>;
+    cashu::Token token_of(const std::vector<cashu::Amount>& amounts, const std::string& url,
+                          const Secret& secret_of) {
         const std::lock_guard lock{mutex_};
         cashu::Token token{*cashu::MintUrl::parse(url), "sat", std::nullopt, {}};
         for (const auto amount : amounts) {
-            const auto secret = to_hex(random_.bytes<32>());
+            const auto secret = secret_of(random_);
             const auto r = crypto::Scalar::random(random_);
             const auto& key = keys_.at(active_).at(amount);
             const auto blinded = *cashu::blind(*cashu::hash_to_curve(secret), r);
@@ -387,6 +401,7 @@ private:
         if (const int code = outputs_fault(request->outputs)) return error(code);
         const auto taken = look_at(request->inputs);
         if (taken.code != 0) return error(taken.code);
+        if (!cashu::check_locks(*request, kNow)) return error(20008);
         const auto out = cashu::sum(request->outputs);
         if (!out || taken.sum != *out + taken.fee) return error(11005);
         spent_.insert(taken.ys.begin(), taken.ys.end());
@@ -439,6 +454,7 @@ private:
         }
         const auto taken = look_at(request->inputs);
         if (taken.code != 0) return error(taken.code);
+        if (!cashu::check_locks(*request, kNow)) return error(20008);
         if (taken.sum < melt.quote.amount + melt.quote.fee_reserve + taken.fee) return error(11005);
         auto outcome = Melt::Paid;
         if (!melt_script_.empty()) {
@@ -554,6 +570,8 @@ private:
         quote.amount_issued = quote.amount;
         return sign(request->outputs);
     }
+
+    static constexpr std::int64_t kNow = 1'790'000'000;  // Its clock stands still.
 
     const Options options_;
     mutable std::mutex mutex_;

@@ -1,13 +1,8 @@
 // Spending what is locked: whether the keys at hand suffice, the witnesses, and a mint's check of
 // them (NUT-11, NUT-14, NUT-28).
 //
-// A receiver uses it in two steps:
-//
-//     TRY(const auto lock, can_spend(token.proofs, our_keys, now));       // Before anything is
-//     done. if (lock.shared_from && *lock.shared_from < now + margin) …         // The sender may
-//     race us. wire::SwapRequest request{…};                                       // Outputs are
-//     known now. TRY(request, unlock(std::move(request), our_keys, now, random));    // Write down,
-//     then send.
+// A receiver uses it in two steps: can_spend() before anything is done, and unlock() on the request
+// once its outputs are known, before it is written down.
 //
 // Witnesses that came with the proofs are used: preimages, and signatures of others that verify.
 // Nothing is dropped that the spending needs and nothing kept that it does not, for mints bound
