@@ -345,20 +345,19 @@ Result<Spendable, LockFault> can_spend(const std::vector<Proof>& proofs,
     const auto own = own_keys(keys);
     Spendable spendable;
     spendable.covers_outputs = locks.covers_outputs;
-    for (std::size_t i = 0; i < proofs.size(); ++i) {
+    const std::size_t witnessed = locks.covers_outputs ? 1 : proofs.size();
+    for (std::size_t i = 0; i < witnessed; ++i) {
         const Condition& condition = locks.conditions[i];
         std::optional<std::int64_t> shared_from{0};
         if (condition) {
             std::optional<Digest> digest;
             if (!locks.covers_outputs) digest = digest_of(proofs[i].secret);
-            // One witness unlocks all, so the first one's holder is everybody's.
-            const Proof& witnessed = locks.covers_outputs ? proofs.front() : proofs[i];
-            TRY(const Plan plan, Holder(witnessed, *condition, own, now).plan(digest, i));
+            TRY(const Plan plan, Holder(proofs[i], *condition, own, now).plan(digest, i));
             spendable.is_locked |= plan.path != Path::Anybody;
             shared_from = plan.shared_from;
         }
-        if (i == 0 ||
-            (shared_from && (!spendable.shared_from || *shared_from < *spendable.shared_from))) {
+        const auto& least = spendable.shared_from;
+        if (i == 0 || (shared_from && (!least || *shared_from < *least))) {
             spendable.shared_from = shared_from;
         }
     }
