@@ -3,8 +3,8 @@
 #include <charconv>
 #include <utility>
 
-#include "bech32.h"
 #include "bolt11_format.h"
+#include "nutgate/base/bech32.h"
 #include "nutgate/base/verify.h"
 #include "nutgate/crypto/hash.h"
 #include "nutgate/crypto/signature.h"

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "bech32.h"
 #include "nutgate/base/amount.h"
+#include "nutgate/base/bech32.h"
 #include "nutgate/base/clock.h"
 #include "nutgate/crypto/hash.h"
 #include "nutgate/lightning/invoice.h"

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <string>
 
-#include "bech32.h"
 #include "bolt11_format.h"
+#include "nutgate/base/bech32.h"
 #include "nutgate/base/verify.h"
 #include "nutgate/crypto/signature.h"
 #include "nutgate/lightning/invoice.h"

@@ -1,4 +1,4 @@
-#include "lightning/bech32.h"
+#include "nutgate/base/bech32.h"
 
 #include <algorithm>
 #include <cctype>

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "lightning/bech32.h"
+#include "nutgate/base/bech32.h"
 #include "nutgate/base/verify.h"
 #include "nutgate/lightning/invoice.h"
 

@@ -5,8 +5,8 @@
 #include <fstream>
 #include <map>
 
-#include "bech32.h"
 #include "bolt11_format.h"
+#include "nutgate/base/bech32.h"
 #include "nutgate/crypto/signature.h"
 #include "nutgate/lightning/invoice.h"
 #include "support/seeded_random.h"

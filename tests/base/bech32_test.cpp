@@ -1,8 +1,6 @@
-#include "bech32.h"
+#include "nutgate/base/bech32.h"
 
 #include <doctest/doctest.h>
-
-#include "utf8.h"
 
 using namespace nutgate;
 
@@ -36,6 +34,37 @@ TEST_CASE("bech32: BIP-173's invalid strings are refused") {
     CHECK_EQ(decode_bech32("A1G7SGD8").error(), Bech32Error::Checksum);
 }
 
+TEST_CASE("bech32: BIP-350's valid strings are Bech32m and not Bech32") {
+    for (const std::string text :
+         {"a1lqfn3a",
+          "an83characterlonghumanreadablepartthatcontainsthetheexcludedcharactersbioandnumber1"
+          "1sg7hg6",
+          "abcdef1l7aum6echk45nj3s0wdvt2fg8x9yrzpqzd3ryx",
+          "split1checkupstagehandshakeupstreamerranterredcaperredlc445v", "?1v759aa"}) {
+        CAPTURE(text);
+        const auto decoded = decode_bech32(text, Bech32Form::Bech32m);
+        REQUIRE(decoded.has_value());
+        CHECK_EQ(encode_bech32(decoded->prefix, decoded->data, Bech32Form::Bech32m), text);
+        CHECK_EQ(decode_bech32(text).error(), Bech32Error::Checksum);
+    }
+    CHECK_EQ(decode_bech32("A1LQFN3A", Bech32Form::Bech32m)->prefix, "a");
+}
+
+TEST_CASE("bech32: BIP-350's invalid strings are refused") {
+    for (const std::string text :
+         {"\x20"
+          "1xj0phk",
+          "\x7f"
+          "1g6xzxy",
+          "\x80"
+          "1vctc34",
+          "qyrz8wqd2c9m", "1qyrz8wqd2c9m", "y1b0jsk6g", "lt1igcx5c0", "in1muywd", "mm1crxm3i",
+          "au1s5cgom", "M1VUXWEZ", "16plkw9", "1p2gdwpf", "a12uel5l"}) {
+        CAPTURE(text);
+        CHECK_FALSE(decode_bech32(text, Bech32Form::Bech32m).has_value());
+    }
+}
+
 TEST_CASE("bech32: one changed character is always noticed") {
     const std::string text = "split1checkupstagehandshakeupstreamerranterredcaperred2y9e3w";
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -61,21 +90,4 @@ TEST_CASE("bech32: groups that no bytes can have made are no bytes") {
     CHECK_FALSE(to_bytes(Groups{31, 28, 0}).has_value());  // A whole group too many.
     CHECK_EQ(to_bytes(Groups{31, 28}), Bytes{std::byte{0xff}});
     CHECK_EQ(pack(Groups{31}), Bytes{std::byte{0xf8}});
-}
-
-TEST_CASE("utf8: a text is cut between characters, and what is no UTF-8 is replaced") {
-    CHECK_EQ(cut_utf8("abc", 3), "abc");
-    CHECK_EQ(cut_utf8("abc", 2), "ab");
-    CHECK_EQ(cut_utf8("a\xe6\x9d\xaf", 3), "a");
-    CHECK_EQ(cut_utf8("a\xe6\x9d\xaf", 4), "a\xe6\x9d\xaf");
-    CHECK_EQ(cut_utf8("\xff"
-                      "a\xe6\x9d",
-                      10),
-             "?a??");
-    for (const std::string bad : {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                                  "\xf8\x88\x80\x80\x80", "\x80", "\xe6\x9d"}) {
-        CHECK_FALSE(is_utf8(bad));
-        CHECK(is_utf8(cut_utf8(bad, 100)));
-    }
-    CHECK(is_utf8("\xf0\x9f\xa5\x9c nut \xc3\xa9"));
 }

@@ -1,5 +1,5 @@
-// Bech32 (BIP-173) without its limit of 90 characters, as BOLT11 uses it; and the way between bytes
-// and groups of five bits.
+// Bech32 (BIP-173) and Bech32m (BIP-350) without their limit of 90 characters, as invoices, payment
+// requests and Nostr's names use them; and the way between bytes and groups of five bits.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,17 @@ struct Bech32 {
     Groups data;         // Without the checksum.
 };
 
+// They differ in their checksum, and a text of the one is none of the other.
+enum class Bech32Form { Bech32, Bech32m };
+
 enum class Bech32Error { Malformed, Checksum };
 
 // Takes upper or lower case, not both at once.
-Result<Bech32, Bech32Error> decode_bech32(std::string_view text);
-std::string encode_bech32(std::string_view prefix, GroupsView data);
+Result<Bech32, Bech32Error> decode_bech32(std::string_view text,
+                                          Bech32Form form = Bech32Form::Bech32);
+// Lower case.
+std::string encode_bech32(std::string_view prefix, GroupsView data,
+                          Bech32Form form = Bech32Form::Bech32);
 
 // Zeros fill up the last group.
 Groups to_groups(BytesView bytes);

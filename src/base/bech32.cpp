@@ -1,4 +1,4 @@
-#include "bech32.h"
+#include "nutgate/base/bech32.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,10 @@ namespace {
 
 constexpr std::string_view kAlphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 constexpr std::size_t kChecksumSize = 6;
-constexpr std::uint32_t kPolymodOne = 1;  // Bech32m, which invoices do not use, has another.
+
+constexpr std::uint32_t constant_of(Bech32Form form) {
+    return form == Bech32Form::Bech32m ? 0x2bc830a3 : 1;
+}
 
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
@@ -60,7 +63,7 @@ To regroup(std::span<const From> groups) {
 
 }  // namespace
 
-Result<Bech32, Bech32Error> decode_bech32(std::string_view text) {
+Result<Bech32, Bech32Error> decode_bech32(std::string_view text, Bech32Form form) {
     const bool printable = std::ranges::all_of(text, [](char c) { return c >= 33 && c <= 126; });
     const bool mixed = std::ranges::any_of(text, is_lower) && std::ranges::any_of(text, is_upper);
     if (!printable || mixed) return fail(Bech32Error::Malformed);
@@ -78,12 +81,12 @@ Result<Bech32, Bech32Error> decode_bech32(std::string_view text) {
         decoded.data.push_back(static_cast<std::uint8_t>(group));
         polymod.feed(decoded.data.back());
     }
-    if (polymod.value() != kPolymodOne) return fail(Bech32Error::Checksum);
+    if (polymod.value() != constant_of(form)) return fail(Bech32Error::Checksum);
     decoded.data.resize(decoded.data.size() - kChecksumSize);
     return decoded;
 }
 
-std::string encode_bech32(std::string_view prefix, GroupsView data) {
+std::string encode_bech32(std::string_view prefix, GroupsView data, Bech32Form form) {
     std::string text{prefix};
     text += '1';
     Polymod polymod{prefix};
@@ -92,7 +95,7 @@ std::string encode_bech32(std::string_view prefix, GroupsView data) {
         text += kAlphabet[group];
     }
     for (std::size_t i = 0; i < kChecksumSize; ++i) polymod.feed(0);
-    const std::uint32_t checksum = polymod.value() ^ kPolymodOne;
+    const std::uint32_t checksum = polymod.value() ^ constant_of(form);
     for (std::size_t i = 0; i < kChecksumSize; ++i) {
         text += kAlphabet[(checksum >> (5 * (kChecksumSize - 1 - i))) & 31];
     }
