@@ -135,8 +135,15 @@ private:
     }
 
     static Value simple(unsigned info) {
+        constexpr unsigned kFalse = 20;
+        constexpr unsigned kTrue = 21;
         constexpr unsigned kNull = 22;
         constexpr unsigned kUndefined = 23;
+        if (info == kFalse || info == kTrue) {
+            Value flag = of_kind(Kind::Flag);
+            flag.number = info - kFalse;
+            return flag;
+        }
         return of_kind(info == kNull || info == kUndefined ? Kind::Nothing : Kind::Other);
     }
 

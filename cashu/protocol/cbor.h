@@ -1,4 +1,5 @@
-// The part of CBOR (RFC 8949) that tokens are written in: definite lengths, text keys, no tags.
+// The part of CBOR (RFC 8949) that tokens and payment requests are written in: definite lengths,
+// text keys, no tags.
 //
 // Strict where a lax reader could be made to see another token than we do: a key twice, text that
 // is not UTF-8, bytes behind the end. Nesting and size are bounded, so a hostile text costs little.
@@ -23,7 +24,8 @@ struct Value {
         Bytes,
         Array,
         Map,
-        Other,  // What tokens have no use for: negative numbers, fractions, booleans.
+        Flag,   // Its number is 0 or 1.
+        Other,  // What neither has a use for: negative numbers, fractions.
     };
     Kind kind = Kind::Nothing;
     std::uint64_t number = 0;
@@ -44,10 +46,12 @@ bool has(const Value& value, std::string_view key);
 class Writer {
 public:
     void number(std::uint64_t value) { head(0, value); }
+    void flag(bool value) { head(7, value ? 21 : 20); }
     void bytes(BytesView value);
     void text(std::string_view value);
     void array(std::size_t count) { head(4, count); }  // `count` values follow.
     void map(std::size_t count) { head(5, count); }    // `count` keys with their values follow.
+    void raw(BytesView written) { out_.insert(out_.end(), written.begin(), written.end()); }
     Bytes take() { return std::move(out_); }
 
 private:
