@@ -12,7 +12,7 @@ const std::vector<Json> kNoItems;
 
 }  // namespace
 
-Reader::Reader(std::string_view text) {
+Reader::Reader(std::string_view text, Root root) {
     if (text.size() > kBodyBytesMax) {
         fail_with(Code::TooLarge, "");
         return;
@@ -21,7 +21,7 @@ Reader::Reader(std::string_view text) {
     if (root_.is_discarded()) {
         root_ = nullptr;
         fail_with(Code::NotJson, "");
-    } else if (!root_.is_object()) {
+    } else if (root == Root::Object && !root_.is_object()) {
         fail_with(Code::WrongType, "");
     }
 }
@@ -242,13 +242,13 @@ std::vector<BlindSignature> Reader::signatures(const Json& object, std::string_v
 
 std::string unwrap_witness(std::string_view witness) {
     std::string inner{witness};
-    // Twice is what was seen in the wild; a third layer would be somebody's game.
-    for (int layer = 0; layer < 2; ++layer) {
+    // Twice is what was seen in the wild. Each layer doubles what it escapes, so there can't be
+    // many.
+    for (;;) {
         const Json parsed = Json::parse(inner, nullptr, false);
-        if (!parsed.is_string()) break;
+        if (!parsed.is_string()) return inner;
         inner = parsed.get<std::string>();
     }
-    return inner;
 }
 
 }  // namespace nutgate::cashu::wire

@@ -21,10 +21,12 @@ using Json = nlohmann::json;
 
 class Reader {
 public:
-    explicit Reader(std::string_view text);
+    enum class Root { Object, Any };
+    explicit Reader(std::string_view text, Root root = Root::Object);
 
     const Json& root() const { return root_; }
     bool failed() const { return fault_.has_value(); }
+    const WireError& fault() const { return *VERIFY_PTR(fault_ ? &*fault_ : nullptr); }
     void fail_with(WireError::Code code, const std::string& where);
 
     // Null where the field is absent or null; a fault unless `object` is one.

@@ -120,4 +120,10 @@ std::vector<Amount> split(Amount amount) {
     return result;
 }
 
+std::size_t blank_outputs(Amount most) {
+    // ceil(log2(most)): what is below 2^n needs n powers of two at most, and 2^n itself only one.
+    if (most == 0) return 0;
+    return std::max<std::size_t>(1, static_cast<std::size_t>(std::bit_width(most - 1)));
+}
+
 }  // namespace nutgate::cashu

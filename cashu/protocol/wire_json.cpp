@@ -24,6 +24,15 @@ std::string_view to_text(ProofState state) {
     return "PENDING";
 }
 
+// Empty after a fault.
+std::optional<StateOfProof> read_state(Reader& reader, const Json& item) {
+    const auto y = reader.point(item, "Y");
+    const std::string state = reader.text(item, "state", kTextBytesMax);
+    auto witness = reader.maybe_text(item, "witness", kTextBytesMax);
+    if (!y) return std::nullopt;
+    return StateOfProof{*y, proof_state(state), std::move(witness)};
+}
+
 }  // namespace
 
 std::string dump(const Json& json) {
@@ -49,6 +58,12 @@ Json to_json(const BlindSignature& signature) {
     if (signature.dleq) {
         json["dleq"] = {{"e", to_hex(signature.dleq->e)}, {"s", to_hex(signature.dleq->s)}};
     }
+    return json;
+}
+
+Json to_json(const StateOfProof& state) {
+    Json json{{"Y", state.Y.hex()}, {"state", to_text(state.state)}};
+    if (state.witness) json["witness"] = *state.witness;
     return json;
 }
 
@@ -128,10 +143,7 @@ Parsed<std::vector<StateOfProof>> parse_check_state_response(std::string_view js
     std::vector<StateOfProof> states;
     for (const Json& item : reader.items(reader.root(), "states", kArrayMax)) {
         reader.within("states[" + std::to_string(states.size()) + "].", [&] {
-            const auto y = reader.point(item, "Y");
-            const std::string state = reader.text(item, "state", kTextBytesMax);
-            auto witness = reader.maybe_text(item, "witness", kTextBytesMax);
-            if (y) states.push_back({*y, proof_state(state), std::move(witness)});
+            if (auto state = read_state(reader, item)) states.push_back(*std::move(state));
         });
         if (reader.failed()) break;
     }
@@ -139,14 +151,17 @@ Parsed<std::vector<StateOfProof>> parse_check_state_response(std::string_view js
 }
 
 std::string write_check_state_response(const std::vector<StateOfProof>& states) {
-    auto array = Json::array();
-    for (const StateOfProof& state : states) {
-        Json item{{"Y", state.Y.hex()}, {"state", to_text(state.state)}};
-        if (state.witness) item["witness"] = *state.witness;
-        array.push_back(std::move(item));
-    }
-    return dump({{"states", std::move(array)}});
+    return dump({{"states", to_json_array(states)}});
 }
+
+Parsed<StateOfProof> parse_proof_state(std::string_view json) {
+    Reader reader{json};
+    auto state = read_state(reader, reader.root());
+    if (!state) return fail(reader.fault());
+    return reader.finish(*std::move(state));
+}
+
+std::string write_proof_state(const StateOfProof& state) { return dump(to_json(state)); }
 
 Parsed<std::vector<BlindedMessage>> parse_restore_request(std::string_view json) {
     Reader reader{json};

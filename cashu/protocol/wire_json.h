@@ -13,6 +13,8 @@ namespace nutgate::cashu::wire {
 nlohmann::json to_json(const Proof& proof);
 nlohmann::json to_json(const BlindedMessage& output);
 nlohmann::json to_json(const BlindSignature& signature);
+nlohmann::json to_json(const StateOfProof& state);
+nlohmann::json to_json(const MintQuote& quote);
 
 template <class T>
 nlohmann::json to_json_array(const std::vector<T>& items) {

@@ -125,6 +125,41 @@ void read_cache(const Json& part, Info& info) {
     if (!reader.failed()) info.cached_endpoints = std::move(endpoints);
 }
 
+std::vector<std::string> read_texts(Reader& reader, const Json& object, std::string_view key) {
+    std::vector<std::string> texts;
+    for (const Json& item : reader.maybe_items(object, key, kArrayMax)) {
+        if (item.is_string()) texts.push_back(item.get<std::string>());
+    }
+    return texts;
+}
+
+std::vector<SubscriptionSetting> read_subscriptions(const Json& part) {
+    std::vector<SubscriptionSetting> settings;
+    if (!part.is_object()) return settings;
+    Reader list{"{}"};
+    for (const Json& item : list.maybe_items(part, "supported", kArrayMax)) {
+        Reader reader{"{}"};
+        SubscriptionSetting setting;
+        setting.method = reader.text(item, "method", kUnitBytesMax);
+        setting.unit = reader.text(item, "unit", kUnitBytesMax);
+        setting.commands = read_texts(reader, item, "commands");
+        if (!reader.failed()) settings.push_back(std::move(setting));
+    }
+    return settings;
+}
+
+std::optional<BatchSetting> read_batch(const Json& part) {
+    Reader reader{"{}"};
+    BatchSetting batch;
+    if (reader.optional(part, "supported") != nullptr && !is_set(part, "supported")) {
+        return std::nullopt;
+    }
+    batch.max_batch_size = reader.maybe_number(part, "max_batch_size");
+    batch.methods = read_texts(reader, part, "methods");
+    if (reader.failed()) return std::nullopt;
+    return batch;
+}
+
 void read_nuts(const Json& nuts, Info& info) {
     for (const auto& [text, part] : nuts.items()) {
         int number = 0;
@@ -136,8 +171,12 @@ void read_nuts(const Json& nuts, Info& info) {
         } else if (number == 5) {
             info.melt_methods = read_methods(part, "amountless");
             info.melt_disabled = is_set(part, "disabled");
+        } else if (number == 17) {
+            info.subscriptions = read_subscriptions(part);
         } else if (number == 19) {
             read_cache(part, info);
+        } else if (number == 29) {
+            info.batch = read_batch(part);
         } else if (is_set(part, "supported")) {
             info.supported.push_back(number);
         }
@@ -207,6 +246,15 @@ std::string write_info(const Info& info) {
                 {{"method", endpoint.method}, {"path", endpoint.path}});
         }
         nuts["19"] = std::move(cache);
+    }
+    for (const SubscriptionSetting& setting : info.subscriptions) {
+        nuts["17"]["supported"].push_back(
+            {{"method", setting.method}, {"unit", setting.unit}, {"commands", setting.commands}});
+    }
+    if (info.batch) {
+        Json& batch = nuts["29"] = Json::object();
+        if (info.batch->max_batch_size) batch["max_batch_size"] = *info.batch->max_batch_size;
+        if (!info.batch->methods.empty()) batch["methods"] = info.batch->methods;
     }
     Json json{{"name", info.name}, {"version", info.version}, {"nuts", std::move(nuts)}};
     if (!info.description.empty()) json["description"] = info.description;

@@ -1,4 +1,5 @@
-#include "protocol/json_reader.h"
+#include "protocol/wire_quotes.h"
+
 #include "protocol/wire_json.h"
 
 namespace nutgate::cashu::wire {
@@ -45,9 +46,9 @@ std::optional<std::int64_t> expiry(Reader& reader, const Json& json) {
     return time.value_or(0) == 0 ? std::nullopt : time;
 }
 
-void read_accounting(Reader& reader, MintQuote& quote) {
-    const auto paid = reader.maybe_number(reader.root(), "amount_paid");
-    const auto issued = reader.maybe_number(reader.root(), "amount_issued");
+void read_accounting(Reader& reader, const Json& json, MintQuote& quote) {
+    const auto paid = reader.maybe_number(json, "amount_paid");
+    const auto issued = reader.maybe_number(json, "amount_issued");
     if (paid) {
         quote.amount_paid = *paid;
         quote.amount_issued = issued.value_or(0);
@@ -56,7 +57,7 @@ void read_accounting(Reader& reader, MintQuote& quote) {
         }
         return;
     }
-    const std::string state = reader.text(reader.root(), "state", kTextBytesMax);
+    const std::string state = reader.text(json, "state", kTextBytesMax);
     if (state == "PAID" || state == "ISSUED") quote.amount_paid = quote.amount;
     if (state == "ISSUED") quote.amount_issued = quote.amount;
 }
@@ -87,24 +88,29 @@ std::string write_mint_quote_request(const MintQuoteRequest& request) {
     return dump(json);
 }
 
+MintQuote read_mint_quote(Reader& reader, const Json& json) {
+    MintQuote quote;
+    quote.quote = reader.text(json, "quote", kQuoteIdBytesMax);
+    quote.request = reader.text(json, "request", kTextBytesMax);
+    quote.unit = reader.maybe_text(json, "unit", kUnitBytesMax).value_or("sat");
+    quote.method = reader.maybe_text(json, "method", kUnitBytesMax).value_or("bolt11");
+    quote.amount = reader.maybe_number(json, "amount").value_or(0);
+    read_accounting(reader, json, quote);
+    quote.updated_at = reader.maybe_number(json, "updated_at");
+    quote.expiry = expiry(reader, json);
+    if (!reader.failed() && reader.optional(json, "pubkey") != nullptr) {
+        quote.pubkey = reader.point(json, "pubkey");
+    }
+    return quote;
+}
+
 Parsed<MintQuote> parse_mint_quote(std::string_view json) {
     Reader reader{json};
-    MintQuote quote;
-    quote.quote = reader.text(reader.root(), "quote", kQuoteIdBytesMax);
-    quote.request = reader.text(reader.root(), "request", kTextBytesMax);
-    quote.unit = reader.maybe_text(reader.root(), "unit", kUnitBytesMax).value_or("sat");
-    quote.method = reader.maybe_text(reader.root(), "method", kUnitBytesMax).value_or("bolt11");
-    quote.amount = reader.maybe_number(reader.root(), "amount").value_or(0);
-    read_accounting(reader, quote);
-    quote.updated_at = reader.maybe_number(reader.root(), "updated_at");
-    quote.expiry = expiry(reader, reader.root());
-    if (!reader.failed() && reader.optional(reader.root(), "pubkey") != nullptr) {
-        quote.pubkey = reader.point(reader.root(), "pubkey");
-    }
+    auto quote = read_mint_quote(reader, reader.root());
     return reader.finish(std::move(quote));
 }
 
-std::string write_mint_quote(const MintQuote& quote) {
+Json to_json(const MintQuote& quote) {
     Json json{{"quote", quote.quote},
               {"request", quote.request},
               {"unit", quote.unit},
@@ -116,8 +122,10 @@ std::string write_mint_quote(const MintQuote& quote) {
     if (quote.updated_at) json["updated_at"] = *quote.updated_at;
     if (quote.expiry) json["expiry"] = *quote.expiry;
     if (quote.pubkey) json["pubkey"] = quote.pubkey->hex();
-    return dump(json);
+    return json;
 }
+
+std::string write_mint_quote(const MintQuote& quote) { return dump(to_json(quote)); }
 
 Parsed<MeltQuoteRequest> parse_melt_quote_request(std::string_view json) {
     Reader reader{json};
@@ -157,6 +165,7 @@ Parsed<MeltQuote> parse_melt_quote(std::string_view json) {
     quote.state = melt_state(reader.text(reader.root(), "state", kTextBytesMax));
     quote.expiry = expiry(reader, reader.root());
     quote.payment_preimage = reader.maybe_text(reader.root(), "payment_preimage", kTextBytesMax);
+    if (quote.payment_preimage == "") quote.payment_preimage.reset();
     if (!reader.failed() && reader.optional(reader.root(), "change") != nullptr) {
         quote.change = reader.signatures(reader.root(), "change");
     }

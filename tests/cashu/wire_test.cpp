@@ -255,6 +255,79 @@ TEST_CASE("wire: one malformed part of a mint's info spoils no other") {
     CHECK_FALSE(parse_info("x"));
 }
 
+TEST_CASE("wire: a mint's info says what may be subscribed to, and how many quotes make a batch") {
+    const auto info =
+        parse_info(R"({"nuts":{"17":{"supported":[{"method":"bolt11","unit":"sat","commands":)"
+                   R"(["bolt11_mint_quote",7,"proof_state"]},{"method":1},7]},)"
+                   R"("29":{"supported":true,"max_batch_size":50,"methods":["bolt11"]},)"
+                   R"("9":{"supported":true},"10":{"supported":false},"11":{"supported":"yes"},)"
+                   R"("12":true,"14":null,"20":{"supported":true}},"max_array_length":1000})");
+    REQUIRE(info);
+    REQUIRE(info->subscriptions.size() == 1);
+    CHECK(info->subscriptions[0].commands ==
+          std::vector<std::string>{"bolt11_mint_quote", "proof_state"});
+    REQUIRE(info->batch);
+    CHECK(info->batch->max_batch_size == 50);
+    CHECK(info->batch->methods == std::vector<std::string>{"bolt11"});
+    CHECK(info->supports(9));
+    CHECK(info->supports(20));
+    for (const int nut : {10, 11, 12, 14, 7}) CHECK_FALSE(info->supports(nut));
+    CHECK(info->max_array_length == 1000);
+    const auto again = parse_info(write_info(*info));
+    REQUIRE(again);
+    CHECK(again->subscriptions[0].commands == info->subscriptions[0].commands);
+    CHECK(again->batch->max_batch_size == 50);
+    CHECK(parse_info(R"({"nuts":{"29":{}}})")->batch);
+    for (const char* batch : {"[]", "7", "null", R"({"supported":false})",
+                              R"({"max_batch_size":-1})", R"({"methods":"all"})"}) {
+        CAPTURE(batch);
+        CHECK_FALSE(parse_info(R"({"nuts":{"29":)" + std::string{batch} + "}}")->batch);
+    }
+    for (const char* list : {"[]", "7", R"({"supported":true})", R"({"supported":{}})"}) {
+        CHECK(parse_info(R"({"nuts":{"17":)" + std::string{list} + "}}")->subscriptions.empty());
+    }
+}
+
+TEST_CASE("wire: a melt quote is read from any generation of mints") {
+    const std::string old = R"({"quote":"q","amount":10,"fee_reserve":2,"state":"PENDING",)"
+                            R"("expiry":null,"payment_preimage":"","change":null,"paid":false})";
+    const auto quote = parse_melt_quote(old);
+    REQUIRE(quote);
+    CHECK(quote->state == MeltState::Pending);
+    CHECK(quote->method == "bolt11");
+    CHECK_FALSE(quote->payment_preimage);
+    CHECK(quote->change.empty());
+    CHECK_FALSE(quote->expiry);
+    const std::string fresh =
+        R"({"quote":"q","request":"lnbc1","unit":"msat","method":"bolt12","amount":10,)"
+        R"("fee_reserve":2,"state":"UNKNOWN","expiry":99,"payment_preimage":"00","change":[]})";
+    const auto other = parse_melt_quote(fresh);
+    REQUIRE(other);
+    CHECK(other->state == MeltState::Pending);
+    CHECK(other->method == "bolt12");
+    CHECK(other->unit == "msat");
+    CHECK(other->payment_preimage == "00");
+    // Neither amount nor state can be guessed.
+    CHECK(parse_melt_quote(R"({"quote":"q","state":"PAID"})").error().where == "amount");
+    CHECK(parse_melt_quote(R"({"quote":"q","amount":1})").error().where == "state");
+}
+
+TEST_CASE("wire: a melt carries blanks of amount zero, and nothing where there are none") {
+    const auto c = crypto::Point::from_hex(kPoint).value();
+    const auto id = KeysetId::parse(kId).value();
+    MeltRequest request;
+    request.quote = "q";
+    request.inputs.push_back({8, id, "s", c, {}, Dleq{}, c});
+    request.outputs.push_back({0, id, c});
+    const Json json = Json::parse(write_melt_request(request));
+    CHECK(json["outputs"][0] == output(0));
+    CHECK(json["inputs"][0] == input(8));
+    CHECK_FALSE(json.contains("prefer_async"));
+    CHECK(parse_melt_request(json.dump())->outputs.front().amount == 0);
+    request.outputs.clear();
+    CHECK_FALSE(Json::parse(write_melt_request(request)).contains("outputs"));
+}
+
 TEST_CASE("wire: errors of any shape are read") {
     CHECK(parse_error(R"({"detail":"no","code":11001})").code == 11001);
     CHECK(parse_error(R"({"detail":[{"msg":"x"}]})").detail == R"([{"msg":"x"}])");

@@ -114,4 +114,8 @@ Amount input_fee(const std::vector<Proof>& inputs, const std::map<KeysetId, std:
 // Descending powers of two.
 std::vector<Amount> split(Amount amount);
 
+// How many blank outputs a melt needs to get any change up to `most` back (NUT-08). A mint fills
+// them with powers of two and keeps what they can't hold.
+std::size_t blank_outputs(Amount most);
+
 }  // namespace nutgate::cashu

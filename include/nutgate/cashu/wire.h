@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "nutgate/base/result.h"
+#include "nutgate/cashu/mint_info.h"
 #include "nutgate/cashu/proof.h"
 
 namespace nutgate::cashu::wire {
@@ -36,7 +37,7 @@ struct WireError {
         NotAPoint,   // Not a compressed point on the curve.
         NotAKeyset,  // A keyset id of a version that we do not know.
         TooMany,     // An array beyond its bound.
-        Duplicate,   // Two keys for one amount.
+        Duplicate,   // Two keys for one amount, one quote or secret twice.
     };
     Code code;
     std::string where;  // "inputs[3].C"
@@ -118,7 +119,7 @@ struct MeltQuote {
     Amount fee_reserve = 0;
     MeltState state = MeltState::Unpaid;
     std::optional<std::int64_t> expiry;
-    std::optional<std::string> payment_preimage;
+    std::optional<std::string> payment_preimage;  // Not checked. "" reads as none.
     std::vector<BlindSignature> change;
 };
 Parsed<MeltQuote> parse_melt_quote(std::string_view json);
@@ -145,6 +146,8 @@ struct StateOfProof {
 };
 Parsed<std::vector<StateOfProof>> parse_check_state_response(std::string_view json);
 std::string write_check_state_response(const std::vector<StateOfProof>&);
+Parsed<StateOfProof> parse_proof_state(std::string_view json);  // One by itself (NUT-17).
+std::string write_proof_state(const StateOfProof&);
 
 Parsed<std::vector<BlindedMessage>> parse_restore_request(std::string_view json);
 std::string write_restore_request(const std::vector<BlindedMessage>&);
@@ -164,33 +167,6 @@ std::string write_keysets(const std::vector<Keyset>&);
 Parsed<std::vector<Keyset>> parse_keys(std::string_view json);
 std::string write_keys(const std::vector<Keyset>&);
 
-struct MethodSetting {
-    std::string method;
-    std::string unit;
-    std::optional<Amount> min_amount;
-    std::optional<Amount> max_amount;
-    std::optional<bool> option;  // Mint: "description"; melt: "amountless".
-};
-struct CachedEndpoint {
-    std::string method;
-    std::string path;
-};
-// Parsed forgivingly: a part that does not fit is as if it were not there.
-struct Info {
-    std::string name;
-    std::string version;
-    std::string description;
-    std::vector<std::string> urls;
-    std::optional<std::int64_t> time;
-    std::vector<MethodSetting> mint_methods;
-    std::vector<MethodSetting> melt_methods;
-    bool mint_disabled = false;
-    bool melt_disabled = false;
-    std::vector<int> supported;  // The NUTs that say {"supported":true}.
-    std::vector<CachedEndpoint> cached_endpoints;
-    std::optional<std::uint64_t> cache_ttl;  // Empty: for ever.
-    std::optional<std::uint64_t> max_array_length;
-};
 Parsed<Info> parse_info(std::string_view json);
 std::string write_info(const Info&);
 
