@@ -1,15 +1,11 @@
 #include "nutgate/cashu/proof.h"
 
-#include <limits>
+#include <doctest/doctest.h>
 
-#include "cashu/vectors.h"
-#include "nutgate/cashu/wire.h"
+#include <limits>
 
 namespace nutgate::cashu {
 namespace {
-
-using test::Json;
-using test::vectors;
 
 constexpr Amount kMost = std::numeric_limits<Amount>::max();
 
@@ -21,60 +17,6 @@ crypto::Point any_point() {
 
 Proof proof_of(Amount amount, const char* id = "009a1f293253e41e") {
     return {amount, KeysetId::parse(id).value(), "s", any_point(), {}, {}, {}};
-}
-
-TEST_CASE("keysets: the sets of NUT-01 are read or refused as they say") {
-    for (const Json all = vectors("nut01"); const Json& vector : all["keysets"]) {
-        CAPTURE(vector["reason"].get<std::string>());
-        const Json answer{{"keysets", Json::array({{{"id", "009a1f293253e41e"},
-                                                    {"unit", "sat"},
-                                                    {"keys", vector["keys"]}}})}};
-        const auto parsed = wire::parse_keys(answer.dump());
-        CHECK(parsed.has_value() == vector["valid"].get<bool>());
-        if (parsed) CHECK(parsed->front().keys.size() == vector["keys"].size());
-    }
-}
-
-TEST_CASE("keysets: the ids of NUT-02 come out of their keys, v1 and v2") {
-    const Json file = vectors("nut02");
-    for (const Json& vector : file["v1"]) {
-        CAPTURE(vector["keyset_id"].get<std::string>());
-        const auto keys = test::keys(vector["keys"]).value();
-        CHECK(derive_keyset_id_v1(keys).text() == test::text(vector["keyset_id"]));
-        Keyset keyset{test::keyset_id(vector["keyset_id"]), "sat", true, 0, {}, keys};
-        CHECK(keyset_id_matches(keyset));
-        keyset.keys.erase(keyset.keys.begin());
-        CHECK_FALSE(keyset_id_matches(keyset));
-    }
-    for (const Json& vector : file["v2"]) {
-        CAPTURE(vector["keyset_id"].get<std::string>());
-        const auto keys = test::keys(vector["keys"]).value();
-        const auto fee =
-            vector["input_fee_ppk"].is_null() ? 0 : vector["input_fee_ppk"].get<std::uint64_t>();
-        std::optional<std::int64_t> expiry;
-        if (!vector["final_expiry"].is_null()) expiry = vector["final_expiry"].get<std::int64_t>();
-        const std::string unit = vector["unit"];
-        const KeysetId id = derive_keyset_id_v2(keys, unit, fee, expiry);
-        CHECK(id.text() == test::text(vector["keyset_id"]));
-        CHECK(id.shortened().text() == test::text(vector["short_id"]));
-        CHECK(id.shortened().is_short());
-        // Fee and expiry are inside the id, so a mint can't change them behind its wallets' backs.
-        CHECK(keyset_id_matches({id, unit, true, fee, expiry, keys}));
-        CHECK_FALSE(keyset_id_matches({id, unit, true, fee + 1, expiry, keys}));
-        CHECK_FALSE(keyset_id_matches({id, unit, true, fee, expiry.value_or(0) + 1, keys}));
-    }
-}
-
-TEST_CASE("interop: the keyset ids of cashu-ts come out of its keys") {
-    const Json file = vectors("interop_cashu_ts");
-    const auto keys = test::keys(file["keys"]).value();
-    for (const Json& vector : file["keysets"]) {
-        CAPTURE(vector.dump());
-        Keyset keyset{
-            test::keyset_id(vector["id"]), vector["unit"], true, vector["input_fee_ppk"], {}, keys};
-        if (!vector["final_expiry"].is_null()) keyset.final_expiry = vector["final_expiry"];
-        CHECK(keyset_id_matches(keyset));
-    }
 }
 
 TEST_CASE("keyset ids: only whole ids of known versions and short v2 ids parse") {
@@ -149,6 +91,22 @@ TEST_CASE("amounts: split is powers of two, descending, and their sum") {
     CHECK(split(0).empty());
     CHECK(split(13) == std::vector<Amount>{8, 4, 1});
     CHECK(split(kMost).size() == 64);
+}
+
+TEST_CASE("blanks: as many as the largest change can need, and none for no change") {
+    CHECK(blank_outputs(0) == 0);
+    CHECK(blank_outputs(1) == 1);
+    CHECK(blank_outputs(2) == 1);
+    CHECK(blank_outputs(3) == 2);
+    CHECK(blank_outputs(1000) == 10);
+    CHECK(blank_outputs(1024) == 10);
+    CHECK(blank_outputs(1025) == 11);
+    CHECK(blank_outputs(kMost) == 64);
+    for (Amount most = 1; most <= 300; ++most) {
+        for (Amount change = 0; change <= most; ++change) {
+            CHECK(split(change).size() <= blank_outputs(most));
+        }
+    }
 }
 
 }  // namespace

@@ -61,6 +61,24 @@ inline cashu::Proof proof(const Json& json, const cashu::KeysetId& id) {
     return result;
 }
 
+inline void check_proofs(const std::vector<cashu::Proof>& read,
+                         const std::vector<cashu::Proof>& wanted) {
+    REQUIRE(read.size() == wanted.size());
+    for (std::size_t i = 0; i < read.size(); ++i) {
+        CHECK(read[i].amount == wanted[i].amount);
+        CHECK(read[i].id == wanted[i].id);
+        CHECK(read[i].secret == wanted[i].secret);
+        CHECK(read[i].C == wanted[i].C);
+        CHECK(read[i].witness == wanted[i].witness);
+        CHECK(read[i].p2pk_e == wanted[i].p2pk_e);
+        REQUIRE(read[i].dleq.has_value() == wanted[i].dleq.has_value());
+        if (!read[i].dleq) continue;
+        CHECK(read[i].dleq->e == wanted[i].dleq->e);
+        CHECK(read[i].dleq->s == wanted[i].dleq->s);
+        CHECK(read[i].dleq->r == wanted[i].dleq->r);
+    }
+}
+
 inline std::vector<cashu::BlindedMessage> outputs(const Json& json) {
     std::vector<cashu::BlindedMessage> result;
     for (const Json& item : json) {
