@@ -15,6 +15,7 @@
 #include "wallet/keysets.h"
 #include "wallet/mints.h"
 #include "wallet/operation.h"
+#include "wallet/quote_looks.h"
 
 namespace nutgate::cashu {
 
@@ -113,6 +114,7 @@ struct Wallet::Impl {
     const Clock& clock;
     crypto::Random& random;
     wallet::KeysetBook keysets;
+    wallet::QuoteLooks looks;
     wallet::Picks picks;
     wallet::Running running;
     std::once_flag started;  // The first recover() asks for everything, whatever its back-off.

@@ -184,7 +184,7 @@ Result<Payment, WalletError> Wallet::settle_quote(const PaymentHash& payment) {
                     return wallet::find_joinable(reader, OperationKind::Issue, reference);
                 }));
         if (!id) {
-            TRY(const auto asked, wallet::get_mint_quote(*mint, quote->id));
+            TRY(const auto asked, impl.looks.of(*mint, *quote));
             const bool paid = asked.amount_issued > 0 ||
                               asked.amount_paid >= to_amount_floor(quote->amount, quote->unit);
             if (!paid) {

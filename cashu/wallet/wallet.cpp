@@ -92,6 +92,7 @@ Wallet::Impl::Impl(store::Database& database_, std::vector<WalletMint> mints_, c
       clock{clock_},
       random{random_},
       keysets{database_, clock_},
+      looks{database_, clock_},
       finished{metrics.counter("nutgate_wallet_operations_finished_total",
                                "Wallet operations that ended well.")},
       failed{metrics.counter("nutgate_wallet_operations_failed_total",

@@ -91,6 +91,9 @@ std::size_t kept_prefix(std::string_view text) {
 void set_level(Level level) { logger().set_level(to_spdlog(level)); }
 
 void set_file(const std::string& path) {
+    logger().flush();
+    logger().sinks().resize(1);  // stderr
+    if (path.empty()) return;
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
     sink->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %-5l %v");
     logger().sinks().push_back(std::move(sink));

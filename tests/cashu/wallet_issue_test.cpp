@@ -269,3 +269,51 @@ TEST_CASE("mint lightning: one label, one invoice; settled when the ecash is our
         BackendError::Refused);
     world.audit();
 }
+
+TEST_CASE("wallet: a mint that takes many quotes at once is asked once about all that are open") {
+    for (const bool announced : {true, false}) {
+        CAPTURE(announced);
+        test::WalletWorld world{{.announces_batches = announced}};
+        std::vector<PaymentHash> payments;
+        for (int i = 0; i < 20; ++i) {
+            const auto quote =
+                world.wallet->request_quote(world.wallet->primary(), test::sats(1 + i), "");
+            REQUIRE(quote);
+            payments.push_back(parse_bolt11(quote->bolt11)->payment_hash);
+        }
+        world.mint.pay(payments[3]);
+        int settled = 0;
+        for (const auto& payment : payments) {
+            const auto now = world.wallet->settle_quote(payment);
+            REQUIRE(now);
+            if (now->state == PaymentState::Settled) ++settled;
+        }
+        CHECK_EQ(settled, 1);
+        CHECK_EQ(world.mint.calls("/v1/mint/quote/bolt11/check"), announced ? 1 : 0);
+        // A moment later it is asked anew.
+        world.clock.advance(Seconds{1});
+        world.mint.pay(payments[7]);
+        CHECK_EQ(world.wallet->settle_quote(payments[7])->state, PaymentState::Settled);
+        CHECK_EQ(world.mint.calls("/v1/mint/quote/bolt11/check"), announced ? 2 : 0);
+        world.audit();
+    }
+}
+
+TEST_CASE("wallet: a quote that its mint forgot spoils the question for no other") {
+    test::WalletWorld world{{.announces_batches = true}};
+    std::vector<PaymentHash> payments;
+    for (int i = 0; i < 3; ++i) {
+        const auto quote = world.wallet->request_quote(world.wallet->primary(), test::sats(8), "");
+        REQUIRE(quote);
+        payments.push_back(parse_bolt11(quote->bolt11)->payment_hash);
+    }
+    world.mint.lie("/v1/mint/quote/bolt11/check", [](std::string_view, MintAnswer& answer) {
+        answer = {400, R"({"detail":"unknown quote","code":50000})"};
+    });
+    for (const auto& payment : payments) {
+        world.mint.pay(payment);
+        CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Settled);
+    }
+    CHECK_EQ(world.mint.calls("/v1/mint/quote/bolt11/check"), 1);
+    world.audit();
+}

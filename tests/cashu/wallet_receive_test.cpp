@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <latch>
 #include <thread>
 
 #include "support/wallet_world.h"
@@ -379,5 +381,64 @@ TEST_CASE("wallet: another seed finishes nothing, says so, and harms nothing") {
     world.reopen();
     world.recover_all();
     CHECK_EQ(world.available(), sats(10));
+    world.audit();
+}
+
+namespace {
+
+// Answers no swap before so many are with it at once.
+class CrowdedMint final : public MintClient {
+public:
+    CrowdedMint(test::FakeMint& mint, int crowd) : mint_{mint}, arrived_{crowd} {}
+
+    Result<MintAnswer, MintFailure> call(MintMethod method, std::string_view path,
+                                         std::string_view body) override {
+        if (path == "/v1/swap") arrived_.arrive_and_wait();
+        return mint_.call(method, path, body);
+    }
+
+private:
+    test::FakeMint& mint_;
+    std::latch arrived_;
+};
+
+}  // namespace
+
+TEST_CASE("wallet: two hundred redemptions at once wait for their mint and for nobody else") {
+    constexpr int kCrowd = 200;
+    test::WalletWorld world;
+    CrowdedMint crowded{world.mint, kCrowd};
+    Wallet wallet{*world.database,
+                  {WalletMint{.url = *MintUrl::parse(test::kFakeMintUrl),
+                              .also_known_as = {},
+                              .token_url = test::kFakeMintUrl,
+                              .client = &crowded}},
+                  Secret{to_bytes(world.seed)},
+                  world.settler,
+                  world.clock,
+                  *world.random,
+                  world.metrics};
+    std::vector<OperationId> begun;
+    for (int i = 0; i < kCrowd; ++i) {
+        const auto prepared = wallet.prepare_receive(world.token({4}));
+        REQUIRE(prepared);
+        const auto id =
+            world.database->transact([&](store::Tx& tx) -> Result<OperationId, WalletError> {
+                return wallet.begin_receive(tx, **prepared, "r" + std::to_string(i));
+            });
+        REQUIRE(id);
+        begun.push_back(*id);
+    }
+    std::atomic<int> done = 0;
+    {
+        std::vector<std::jthread> threads;
+        for (const auto& id : begun) {
+            threads.emplace_back([&wallet, &done, id] {
+                if (wallet.execute(id)) ++done;
+            });
+        }
+    }
+    CHECK_EQ(done.load(), kCrowd);
+    CHECK_EQ(world.available(), test::sats(4 * kCrowd));
     world.audit();
 }

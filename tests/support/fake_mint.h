@@ -21,6 +21,7 @@
 #include "nutgate/cashu/token.h"
 #include "nutgate/cashu/unlock.h"
 #include "nutgate/cashu/wire.h"
+#include "nutgate/cashu/wire_batch.h"
 #include "nutgate/crypto/hash.h"
 #include "nutgate/lightning/invoice.h"
 #include "nutgate/store/store.h"
@@ -52,7 +53,8 @@ public:
         int key_count = 20;
         std::uint64_t seed = 77;
         cashu::Amount melt_reserve = 2;
-        cashu::Amount melt_cost = 1;     // What paying costs in the end.
+        cashu::Amount melt_cost = 1;  // What paying costs in the end.
+        bool announces_batches = false;
         bool tells_change_once = false;  // Only in the answer to the melt itself.
     };
 
@@ -310,6 +312,7 @@ private:
         constexpr std::string_view kQuote = "/v1/mint/quote/bolt11/";
         constexpr std::string_view kMelt = "/v1/melt/quote/bolt11/";
         if (method == cashu::MintMethod::Get) {
+            if (path == "/v1/info" && options_.announces_batches) return {200, kBatchInfo};
             if (path == "/v1/keysets") return {200, cashu::wire::write_keysets(all_keysets())};
             if (path == "/v1/keys") return {200, cashu::wire::write_keys({keysets_.at(active_)})};
             if (path.starts_with(kKeys)) return one_keyset(path.substr(kKeys.size()));
@@ -320,6 +323,7 @@ private:
             if (path == "/v1/checkstate") return check_state(body);
             if (path == "/v1/restore") return restore(body);
             if (path == "/v1/mint/quote/bolt11") return new_quote(body);
+            if (path == "/v1/mint/quote/bolt11/check") return many_quotes(body);
             if (path == "/v1/mint/bolt11") return mint(body);
             if (path == "/v1/melt/quote/bolt11") return new_melt_quote(body);
             if (path == "/v1/melt/bolt11") return melt(body);
@@ -550,6 +554,17 @@ private:
         if (entry == quotes_.end()) return {400, R"({"detail":"unknown quote","code":50000})"};
         return {200, cashu::wire::write_mint_quote(entry->second)};
     }
+    Answer many_quotes(std::string_view body) const {
+        const auto ids = cashu::wire::parse_batch_check_request(body);
+        if (!ids) return {422, "bad"};
+        std::vector<cashu::wire::MintQuote> quotes;
+        for (const auto& id : *ids) {
+            const auto entry = quotes_.find(id);
+            if (entry == quotes_.end()) return {400, R"({"detail":"unknown quote","code":50000})"};
+            quotes.push_back(entry->second);
+        }
+        return {200, cashu::wire::write_mint_quotes(quotes)};
+    }
     Answer mint(std::string_view body) {
         const auto request = cashu::wire::parse_mint_request(body);
         if (!request) return {422, "bad"};
@@ -571,6 +586,8 @@ private:
         return sign(request->outputs);
     }
 
+    static constexpr const char* kBatchInfo =
+        R"({"name":"fake","version":"Fake/1.0.0","nuts":{"29":{"max_batch_size":50}}})";
     static constexpr std::int64_t kNow = 1'790'000'000;  // Its clock stands still.
 
     const Options options_;

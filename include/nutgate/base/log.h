@@ -33,7 +33,8 @@ using Fields = std::initializer_list<Field>;
 
 // Events below it are dropped. Info until somebody says otherwise.
 void set_level(Level level);
-// For tests that look for secrets: every line also goes to this file. Empty: stderr only.
+// For tests that look for secrets: every line also goes to this file. Empty: stderr only. Not while
+// another thread logs.
 void set_file(const std::string& path);
 
 void debug(std::string_view event, Fields fields = {});
