@@ -246,6 +246,7 @@ Result<Prepared, WalletError> Wallet::prepare_swap(const Token& token, const Min
     TRY(auto incoming, wallet::look_at(impl, *mint, token));
     const Unit unit = incoming.unit;
     const Amount net = incoming.total - incoming.fee;
+    Amount most_fee = incoming.fee;
     Amount amount = net;  // To arrive: what is left when the reserve, told for it, is set aside.
     for (int i = 0; i < kQuotesPerSwap; ++i) {
         const auto asked = to_msat(amount, unit);
@@ -269,12 +270,15 @@ Result<Prepared, WalletError> Wallet::prepare_swap(const Token& token, const Min
             draft.inputs = std::move(incoming.inputs);
             return prepared;
         }
+        most_fee = incoming.fee + offer.reserve;
         if (offer.reserve >= net) break;
         amount = std::min(amount - 1, net - offer.reserve);
         if (amount == 0) break;
     }
-    return fail(WalletError{Code::FeeExceedsAmount,
-                            "the fees of moving it from " + mint->url.text() + " leave nothing"});
+    return fail(
+        WalletError{Code::FeeExceedsAmount, "moving it from " + mint->url.text() + " may cost " +
+                                                std::to_string(most_fee) + " of its " +
+                                                std::to_string(incoming.total) + " " + token.unit});
 }
 
 nutgate::Msat Wallet::worth(const PreparedMelt& prepared) const { return prepared.draft.amount; }

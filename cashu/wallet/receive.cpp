@@ -75,4 +75,30 @@ Result<OperationId, WalletError> Wallet::begin_receive(store::Tx& tx,
     return prepared.draft.id;
 }
 
+Result<nutgate::Msat, WalletError> Wallet::redeem_fee(const Token& token) {
+    auto& impl = *impl_;
+    const auto* mint = impl.find(token.mint);
+    if (mint == nullptr) {
+        TRY(mint, impl.mint_of(token));
+    }
+    TRY(const auto keysets, impl.keysets.of(*mint, wallet::Freshness::Known));
+    std::vector<KeysetId> ids;
+    std::map<KeysetId, std::uint64_t> rates;
+    for (const auto& [id, keyset] : keysets) {
+        ids.push_back(id);
+        rates.emplace(id, keyset.input_fee_ppk);
+    }
+    const auto resolved = resolve_keysets(token, ids);
+    const auto unit = parse_unit(token.unit);
+    const bool known = resolved && std::ranges::all_of(resolved->proofs, [&](const Proof& proof) {
+                           return rates.contains(proof.id);
+                       });
+    if (!known || !unit) {
+        return fail(WalletError{Code::KeysetUnknown, "the token is of a keyset that is not known"});
+    }
+    const auto fee = to_msat(input_fee(resolved->proofs, rates), *unit);
+    if (!fee) return fail(WalletError{Code::AmountOverflow, "its fee is too large"});
+    return *fee;
+}
+
 }  // namespace nutgate::cashu

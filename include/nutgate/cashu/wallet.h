@@ -100,6 +100,9 @@ public:
     nutgate::Msat worth(const PreparedSend&) const;
     // What making it takes from the wallet beyond that: its mint's fee.
     nutgate::Msat fee(const PreparedSend&) const;
+    // What whoever is given a token of one of our mints pays for swapping it: the mint's input fee.
+    // Of keysets as last seen.
+    Result<nutgate::Msat, WalletError> redeem_fee(const Token& token);
     // Fails with TokenPending if another operation took one of its proofs first: prepare again. A
     // reference that has an operation which did not fail joins that one.
     Result<OperationId, WalletError> begin_send(store::Tx&, const PreparedSend&,
