@@ -65,14 +65,36 @@ Sums rows_in_flight(Reader& reader) {
         "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM payout WHERE state = $1",
         stored(RowState::Submitted));
     const auto waiting = reader.query_one(
-        "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM settlement WHERE key IS NULL");
+        "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM settlement WHERE key IS NULL AND "
+        "own = 0");
+    const auto change =
+        reader.query_one("SELECT CAST(COALESCE(SUM(foreign_change), 0) AS BIGINT) FROM deposit");
     return {{payouts_in_flight().name, payouts->integer(0)},
             {unclaimed().name, waiting->integer(0)},
+            {foreign_change().name, change->integer(0)},
             {"mint", cashu::Mint::in_flight(reader).raw()}};
 }
 
-// What a payment took from the node is in the books once its melt has ended; until then the melt's
-// inputs, which are more, stand for it.
+// What left one of our assets and is no ecash elsewhere yet.
+Sums rows_in_transit(Reader& reader) {
+    const auto left = reader.query_one(
+        "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM transit WHERE state = $1",
+        stored(TransitState::Left));
+    return {{transit().name, left->integer(0)}};
+}
+
+// What fundings under way may have taken from a backend already.
+std::int64_t fundings_in_flight(Reader& reader, std::string_view backend) {
+    return reader
+        .query_one(
+            "SELECT CAST(COALESCE(SUM(amount + fee), 0) AS BIGINT) FROM transit WHERE state = $1 "
+            "AND backend = $2",
+            stored(TransitState::Submitted), backend)
+        ->integer(0);
+}
+
+// What a payment took from the node is in the books once its melt or funding has ended; until then
+// the melt's inputs, which are more, and the funding's most stand for it.
 void check_solvency(Reader& reader, const AuditReport& report, Time now,
                     std::vector<std::string>& faults) {
     const Sums nodes = books_of(report, AccountKind::Lightning);
@@ -81,8 +103,9 @@ void check_solvency(Reader& reader, const AuditReport& report, Time now,
     const std::int64_t held = simulated_balance(reader, now).raw();
     const Sums in_flight = books_of(report, AccountKind::PaymentInFlight);
     const auto melts = in_flight.find(melts_in_flight().name);
-    const std::int64_t missing =
-        node->second - held - (melts == in_flight.end() ? 0 : melts->second);
+    const std::int64_t missing = node->second - held -
+                                 (melts == in_flight.end() ? 0 : melts->second) -
+                                 fundings_in_flight(reader, node->first);
     if (missing <= 0) return;
     faults.push_back("lightning simulated: the books have " + std::to_string(missing) +
                      " msat more than the node holds");
@@ -103,6 +126,10 @@ BooksAudit audit_books(Reader& reader, const Ledger& ledger, Ledger::Depth depth
         mints += in_flight[account.name];
         in_flight.erase(account.name);
     }
+    const Sums lightning = books_of(audit.ledger, AccountKind::Lightning);
+    const auto left = lightning.find(transit().name);
+    compare("lightning", {{transit().name, left == lightning.end() ? 0 : left->second}},
+            rows_in_transit(reader), audit.faults);
     compare("payment_in_flight", in_flight, rows_in_flight(reader), audit.faults);
     check_solvency(reader, audit.ledger, now, audit.faults);
     return audit;

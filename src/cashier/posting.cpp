@@ -20,6 +20,10 @@ Account revenue_account(std::string_view what) { return {AccountKind::Revenue, s
 
 Account payouts_in_flight() { return {AccountKind::PaymentInFlight, "payouts"}; }
 Account unclaimed() { return {AccountKind::PaymentInFlight, "unclaimed"}; }
+Account foreign_change() { return {AccountKind::PaymentInFlight, "foreign_change"}; }
+Account transit() { return {AccountKind::Lightning, "transit"}; }
+Account paid_in() { return {AccountKind::Owner, "paid_in"}; }
+Account restored_to_owner() { return {AccountKind::Owner, "restored"}; }
 Account mint_quotes_in_flight() { return {AccountKind::PaymentInFlight, "mint_quotes"}; }
 Account melts_in_flight() { return {AccountKind::PaymentInFlight, "melts"}; }
 
@@ -36,6 +40,14 @@ TransferId transfer_id(std::string_view what, std::initializer_list<std::string_
 Result<Applied, LedgerError> post_amount(Ledger& ledger, store::Tx& tx, const Transfer& transfer) {
     if (transfer.amount == Msat{}) return Applied::Before;
     return ledger.transfer(tx, transfer);
+}
+
+cashu::SettlerRefusal refusal(std::string_view what, std::string_view reference) {
+    return {std::string{what} + ": " + std::string{reference}};
+}
+
+cashu::SettlerRefusal refusal(LedgerError error, std::string_view reference) {
+    return refusal(to_text(error), reference);
 }
 
 std::string_view to_text(LedgerError error) {

@@ -10,6 +10,11 @@ namespace {
 // payout: refunds of keys and the owner's; `settlements` is how many money events the key had seen
 // by then, which tells a repeated refund from one of new money. payout_part: whom it was taken
 // from.
+// Second: settlement.own marks what is nobody's key's and not unclaimed either: our own money that
+// arrived where it was sent to, or the owner's. deposit.payment_hash: of the quote that a foreign
+// mint's token pays; deposit.foreign_change: what came back of it as ecash of that mint.
+// payout.fee: the most that it may cost while it is under way, then what it did. transit: our own
+// money on its way to a mint, by its payment.
 constexpr store::Migration kMigrations[] = {
     {1, R"sql(
 CREATE TABLE settlement (
@@ -86,6 +91,29 @@ CREATE TABLE payout_part (
     amount       BIGINT NOT NULL CHECK (amount > 0),
     PRIMARY KEY (reference, account_kind, account_name)
 ))sql"},
+    {2, R"sql(
+ALTER TABLE settlement ADD COLUMN own BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE deposit ADD COLUMN payment_hash BLOB;
+ALTER TABLE deposit ADD COLUMN foreign_change BIGINT NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX deposit_payment ON deposit (payment_hash);
+ALTER TABLE payout ADD COLUMN fee BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE payout ADD COLUMN preimage BLOB;
+CREATE TABLE transit (
+    payment_hash BLOB PRIMARY KEY,
+    reference    TEXT NOT NULL UNIQUE,
+    operation    BLOB NOT NULL,
+    backend      TEXT,
+    source       TEXT,
+    target       TEXT NOT NULL,
+    amount       BIGINT NOT NULL CHECK (amount > 0),
+    fee          BIGINT NOT NULL,
+    state        BIGINT NOT NULL,
+    failure      TEXT,
+    created_at   BIGINT NOT NULL,
+    ended_at     BIGINT
+);
+CREATE INDEX transit_state ON transit (state)
+)sql"},
 };
 
 }  // namespace

@@ -12,8 +12,11 @@ std::span<const store::Migration> cashier_migrations();
 
 // Of deposits and payouts. Stored: append only.
 enum class RowState : std::int16_t { Submitted = 1, Done = 2, Failed = 3 };
-enum class DepositKind : std::int16_t { Create = 1, TopUp = 2 };
-enum class PayoutKind : std::int16_t { Refund = 1, Owner = 2 };
+// Our own money on its way to a mint. Left: paid, and not ecash there yet. Stored: append only.
+enum class TransitState : std::int16_t { Submitted = 1, Done = 2, Failed = 3, Left = 4 };
+// Of an Owner's deposit `key` is the id of the request, since no key gets it.
+enum class DepositKind : std::int16_t { Create = 1, TopUp = 2, Owner = 3 };
+enum class PayoutKind : std::int16_t { Refund = 1, Owner = 2, Melt = 3 };
 
 // As the method column says, for ever.
 inline constexpr std::string_view kMethodCashu = "cashu";

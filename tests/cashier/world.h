@@ -201,6 +201,16 @@ public:
         return {};
     }
     Outcome issued(store::Tx&, const Issued&) override { return {}; }
+    Outcome melted(store::Tx&, const Melted&) override { return {}; }
+    Outcome melt_failed(store::Tx&, std::string_view, const cashu::WalletError&) override {
+        return {};
+    }
+    Outcome funded(store::Tx&, const Funded&) override { return {}; }
+    Outcome fund_failed(store::Tx&, std::string_view, const cashu::WalletError&) override {
+        return {};
+    }
+    Outcome consolidated(store::Tx&, const Consolidated&) override { return {}; }
+    Outcome restored(store::Tx&, const Restored&) override { return {}; }
     Outcome lost(store::Tx&, const Lost&) override { return {}; }
 
     std::map<std::string, std::string> tokens;

@@ -43,8 +43,8 @@ public:
     // The cashier's tables: deposits, invoices, settlements, refunds.
     static Result<void, store::StoreFailure> migrate(store::Database& database);
 
-    // Settler: deposits, refunds and payouts by their reference, issues by their payment hash. A
-    // reference that no row of ours has is a refusal.
+    // Settler: deposits, refunds, payouts and what moves between our assets by their reference,
+    // issues by their payment hash. A reference that no row of ours has is a refusal.
     Result<void, cashu::SettlerRefusal> received(store::Tx&, const Received&) override;
     Result<void, cashu::SettlerRefusal> receive_failed(store::Tx&, std::string_view reference,
                                                        const cashu::WalletError& why) override;
@@ -74,18 +74,35 @@ public:
     void melt_paid(store::Tx&, std::string_view reference, const MeltEnd&) override;
     void melt_failed(store::Tx&, std::string_view reference, const std::vector<SwapLine>&) override;
 
-    // Money that a payment method reported: one row per money event, and its credit. With no
-    // invoice of ours it is kept as unclaimed until one claims it. `asset` is the account that
-    // grew.
+    // Money that a payment method reported: one row per money event, and its credit. What no
+    // invoice, deposit or transit of ours waits for is kept as unclaimed until one claims it.
+    // `asset` is the account that grew.
     Result<Applied, LedgerError> settle(store::Tx&, const PaymentHash& payment,
                                         const Account& asset, Msat amount);
-    // Credits what arrived for `payment` before its invoice's row knew the hash, if anything did.
+    // Credits what arrived for `payment` before the row that waits for it did, if anything did.
     Result<void, LedgerError> claim(store::Tx&, const PaymentHash& payment);
 
     // The text of a refund's or payout's token, which only this node's seed opens.
     std::optional<std::string> open_token(std::string_view reference, BytesView sealed) const;
 
+    // Of the embedded mint; empty without one. What it holds is the mint's before it is ours.
+    const std::string& mint_backend() const { return mint_backend_; }
+
 private:
+    // The first leg of what moves between our assets.
+    struct Departure {
+        std::string_view reference;
+        PaymentHash payment;
+        Account asset;
+        Account fees;
+        Msat amount;
+        Msat fee;
+    };
+    Told depart(store::Tx&, const Departure&);
+    Told not_departed(store::Tx&, std::string_view reference, const cashu::WalletError& why);
+    Told foreign_melted(store::Tx&, const Melted&);
+    Told give_back(store::Tx&, std::string_view reference, const cashu::WalletError& why);
+
     Ledger& ledger_;
     Keyring& keyring_;
     const Clock& clock_;
