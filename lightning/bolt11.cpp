@@ -163,12 +163,8 @@ bool has_feature(BytesView features, std::size_t bit) {
     return ((byte >> (bit % 8)) & std::byte{1}) != std::byte{0};
 }
 
-bool has_either(BytesView features, Feature feature) {
-    const auto even = static_cast<std::size_t>(feature);
-    return has_feature(features, even) || has_feature(features, even + 1);
-}
-
-// Whether we know every feature that a payer must know, and those that they stand on are there.
+// Whether we know every feature that a payer must know. Not asked is whether those that they stand
+// on are there: BOLT9 takes these for granted by now, and there are writers that leave them out.
 bool features_understood(BytesView features) {
     for (std::size_t bit = 0; bit < features.size() * 8; bit += 2) {
         if (has_feature(features, bit) &&
@@ -176,9 +172,7 @@ bool features_understood(BytesView features) {
             return false;
         }
     }
-    const bool secret = has_either(features, Feature::PaymentSecret);
-    if (secret && !has_either(features, Feature::VariableOnion)) return false;
-    return secret || !has_either(features, Feature::MultiPart);
+    return true;
 }
 
 Result<void, Bolt11Error> read_payee(GroupsView data, Draft& draft) {

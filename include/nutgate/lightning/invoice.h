@@ -55,7 +55,7 @@ enum class Bolt11Error {
     Truncated,
     FieldMalformed,
     FieldMissing,    // No payment hash, secret, or neither or both kinds of description.
-    FeatureUnknown,  // An even bit that we do not know, or a missing dependency.
+    FeatureUnknown,  // An even bit that we do not know.
     Signature,
 };
 
