@@ -44,9 +44,10 @@ KeysetId derive_keyset_id_v1(const std::map<Amount, crypto::Point>& keys) {
     return KeysetId::parse("00" + digest.substr(0, kShortDigits - 2)).value();
 }
 
-KeysetId derive_keyset_id_v2(const std::map<Amount, crypto::Point>& keys, std::string_view unit,
-                             std::uint64_t input_fee_ppk,
-                             std::optional<std::int64_t> final_expiry) {
+namespace {
+
+KeysetId derive_v2(const std::map<Amount, crypto::Point>& keys, std::string_view unit,
+                   std::uint64_t input_fee_ppk, const std::string& final_expiry) {
     std::string preimage;
     for (const auto& [amount, key] : keys) {
         if (!preimage.empty()) preimage += ',';
@@ -58,16 +59,28 @@ KeysetId derive_keyset_id_v2(const std::map<Amount, crypto::Point>& keys, std::s
     });
     preimage += "|unit:" + lower_unit;
     if (input_fee_ppk != 0) preimage += "|input_fee_ppk:" + std::to_string(input_fee_ppk);
-    if (final_expiry.value_or(0) != 0) {
-        preimage += "|final_expiry:" + std::to_string(*final_expiry);
-    }
+    if (!final_expiry.empty()) preimage += "|final_expiry:" + final_expiry;
     return KeysetId::parse("01" + to_hex(crypto::sha256(as_bytes(preimage)))).value();
+}
+
+}  // namespace
+
+KeysetId derive_keyset_id_v2(const std::map<Amount, crypto::Point>& keys, std::string_view unit,
+                             std::uint64_t input_fee_ppk,
+                             std::optional<std::int64_t> final_expiry) {
+    const auto seconds = final_expiry.value_or(0);
+    return derive_v2(keys, unit, input_fee_ppk, seconds == 0 ? "" : std::to_string(seconds));
 }
 
 bool keyset_id_matches(const Keyset& keyset) {
     if (keyset.id.version() == 0) return derive_keyset_id_v1(keyset.keys) == keyset.id;
-    return derive_keyset_id_v2(keyset.keys, keyset.unit, keyset.input_fee_ppk,
-                               keyset.final_expiry) == keyset.id;
+    if (derive_keyset_id_v2(keyset.keys, keyset.unit, keyset.input_fee_ppk, keyset.final_expiry) ==
+        keyset.id) {
+        return true;
+    }
+    // Nutshell's management command makes keysets that expire at zero, and writes that out.
+    return keyset.final_expiry == 0 &&
+           derive_v2(keyset.keys, keyset.unit, keyset.input_fee_ppk, "0") == keyset.id;
 }
 
 }  // namespace nutgate::cashu

@@ -45,7 +45,8 @@ bool collide(const KeysetId& a, const KeysetId& b) {
 
 bool is_usable(const Keyset& keyset, Time now) {
     const auto last = to_unix_seconds(now + kExpiryMargin);
-    return keyset.active && (!keyset.final_expiry || *keyset.final_expiry >= last);
+    const auto expiry = keyset.final_expiry.value_or(0);
+    return keyset.active && (expiry == 0 || expiry >= last);
 }
 
 const Keyset* choose_active(const KeysetMap& keysets, Unit unit, Time now) {

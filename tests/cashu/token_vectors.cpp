@@ -100,6 +100,17 @@ void id_v2_is(const Json&, const Json& vector) {
     CHECK_FALSE(keyset_id_matches({id, unit, true, fee, expiry.value_or(0) + 1, points}));
 }
 
+// Other than the rule that others go by, the zero is in the id.
+void keyset_that_expires_at_zero(const Json& vector) {
+    cashu::Keyset keyset{keyset_id(vector["id"]),      "sat", true, 1000, 0,
+                         keys(vector["keys"]).value()};
+    CHECK(cashu::keyset_id_matches(keyset));
+    keyset.final_expiry = 1;
+    CHECK_FALSE(cashu::keyset_id_matches(keyset));
+    keyset.final_expiry.reset();
+    CHECK_FALSE(cashu::keyset_id_matches(keyset));
+}
+
 void keyset_of_cashu_ts(const Json& file, const Json& vector) {
     Keyset keyset{keyset_id(vector["id"]),   vector["unit"], true, vector["input_fee_ppk"], {},
                   keys(file["keys"]).value()};
@@ -172,6 +183,7 @@ std::vector<VectorSection> token_vectors() {
         {"nut02", "/v1", id_v1_is},
         {"nut02", "/v2", id_v2_is},
         {"interop_cashu_ts", "/keysets", keyset_of_cashu_ts},
+        {"nutshell_expires_at_zero", "/keyset", keyset_that_expires_at_zero},
         {"interop_cashu_ts", "/tokens", token_of_cashu_ts},
     };
 }

@@ -326,6 +326,23 @@ TEST_CASE("wallet: keysets that could make us use a secret twice are left out") 
     CHECK(collide(a, b));
 }
 
+TEST_CASE("wallet: a keyset that expires soon makes nothing new, one that expires at zero does") {
+    WalletWorld world;
+    const auto token = world.token({8, 2});
+    for (const std::int64_t expiry : {std::int64_t{0}, std::int64_t{1}}) {
+        wallet::KeysetMap keysets;
+        auto keyset = Keyset{.id = token.proofs.front().id,
+                             .unit = "sat",
+                             .active = true,
+                             .input_fee_ppk = 0,
+                             .final_expiry = expiry,
+                             .keys = {{Amount{1}, crypto::Point{token.proofs.front().C}}}};
+        keysets.emplace(keyset.id, keyset);
+        const auto* chosen = wallet::choose_active(keysets, Unit::Sat, world.clock.now());
+        CHECK_EQ(chosen != nullptr, expiry == 0);
+    }
+}
+
 TEST_CASE("wallet: a stolen database spends nothing") {
     WalletWorld world;
     const auto token = world.token({8, 2});

@@ -66,7 +66,7 @@ struct Keyset {
     std::string unit;
     bool active = true;
     std::uint64_t input_fee_ppk = 0;
-    std::optional<std::int64_t> final_expiry;  // Unix seconds.
+    std::optional<std::int64_t> final_expiry;  // Unix seconds. Zero is as good as none.
     std::map<Amount, crypto::Point> keys;
 };
 // The id that these keys must have, in the version that `keyset.id` is of.
