@@ -6,11 +6,17 @@ namespace nutgate::cashu::wallet {
 namespace {
 
 // The codes by which a mint that saw these bytes once says that it will never act on them. Not
-// among them: 11001, 11003, 11004, 11008, 20002 and 20006, which a mint that has already served us
-// gives as well; and whatever we do not know.
+// among them: those that a mint which has already served us gives as well, and whatever we do not
+// know.
 bool is_definite(int code) {
     return code == 10001 || (code >= 11005 && code <= 11007) || (code >= 11009 && code <= 11015) ||
            (code >= 12001 && code <= 12003) || code == 20001 || (code >= 20007 && code <= 20009);
+}
+
+// What a mint says that has already served us, or sees outputs of ours in another request.
+bool is_told_of_the_past(int code) {
+    return code == 11001 || code == 11003 || code == 11004 || code == 11008 || code == 20002 ||
+           code == 20006;
 }
 
 bool is_in_flight(int code) { return code == 11002 || code == 20005; }
@@ -48,6 +54,11 @@ Verdict classify(const AnswerFacts& facts, Transmission transmission) {
     if (is_in_flight(*facts.code)) return Verdict::InFlight;
     if (is_definite(*facts.code) && transmission == Transmission::First) return Verdict::Refused;
     return Verdict::Unknown;
+}
+
+bool is_no(const AnswerFacts& facts) {
+    return !facts.failure && facts.status >= 400 && facts.status < 500 && facts.status != 429 &&
+           facts.code && !is_told_of_the_past(*facts.code) && !is_in_flight(*facts.code);
 }
 
 WalletError refusal(const AnswerFacts& facts) {

@@ -34,6 +34,12 @@ enum class Verdict {
 };
 Verdict classify(const AnswerFacts& facts, Transmission transmission);
 
+// Whether a mint that has done nothing of these bytes says with this that it won't: an error of the
+// protocol under any code, known or not, but for those that tell of an earlier success or of a
+// request under way. With that success ruled out it is as good as a definite no; many mints,
+// nutshell among them, have one code for most of their reasons.
+bool is_no(const AnswerFacts& facts);
+
 // The fact that a definite no amounts to.
 WalletError refusal(const AnswerFacts& facts);
 

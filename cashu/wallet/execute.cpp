@@ -68,6 +68,7 @@ private:
                                     Transmission transmission);
     Result<Step, WalletError> sign_as_before(const AnswerFacts& facts);
     Result<Step, WalletError> new_plan(const AnswerFacts& facts);
+    bool is_plan_retired();
     Result<Step, WalletError> wait(Outcome outcome, std::string_view why);
     Result<Step, WalletError> block(std::string_view why);
     Result<MintAnswer, MintFailure> post(std::string_view path, std::string_view body) {
@@ -164,6 +165,14 @@ Result<Run::Step, WalletError> Run::resolve_swap(const AnswerFacts& facts,
     if (states->pending) return wait(Outcome::Waiting, "its inputs are pending at the mint");
     if (!states->spent.empty()) return restore(states->spent, transmission);
     if (is_keyset_refusal(facts) || is_output_refusal(facts)) return new_plan(facts);
+    if (is_no(facts)) {
+        if (is_plan_retired()) return new_plan(facts);
+        // Our only request was answered, and nothing came of it.
+        if (transmission == Transmission::First) {
+            TRY(const auto outcome, finish_refused(wallet_, operation_, mint_, refusal(facts), {}));
+            return Step{outcome};
+        }
+    }
     // Unspent is a snapshot: a request may still be under way, so nothing is released.
     const bool long_ago = wallet_.clock.now() - operation_.created_at > kPatience;
     if (long_ago) return block("the mint does not act on it: " + facts.detail);
@@ -176,6 +185,7 @@ Result<Run::Step, WalletError> Run::resolve_issue(const AnswerFacts& facts) {
     if (!state) return wait(Outcome::Waiting, "the mint does not tell its quote's state");
     if (state->issued) return restore({}, Transmission::Repeated);
     if (is_keyset_refusal(facts) || is_output_refusal(facts)) return new_plan(facts);
+    if (is_no(facts) && is_plan_retired()) return new_plan(facts);
     if (wallet_.clock.now() - operation_.created_at > kPatience) {
         return block("the mint does not issue: " + facts.detail);
     }
@@ -298,6 +308,16 @@ Result<Run::Step, WalletError> Run::new_plan(const AnswerFacts& facts) {
     operation_.version = version;
     operation_.request = std::move(sealed);
     return Step{};
+}
+
+// Whether the mint has rotated since the outputs were planned: not every mint says so when it
+// refuses them, but its list of keysets does.
+bool Run::is_plan_retired() {
+    const auto keysets = wallet_.keysets.of(mint_, Freshness::Now);
+    const auto outputs = operation_.outputs_of(operation_.version);
+    if (!keysets || outputs.empty()) return false;
+    const auto keyset = keysets->find(outputs.front().message.id);
+    return keyset == keysets->end() || !keyset->second.active;
 }
 
 Result<Run::Step, WalletError> Run::wait(Outcome outcome, std::string_view why) {

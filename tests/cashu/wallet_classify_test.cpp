@@ -42,6 +42,18 @@ TEST_CASE("classify: codes by which a mint may mean that we were served are neve
     }
 }
 
+TEST_CASE("classify: any other code is a no, with an earlier success ruled out; no code is none") {
+    for (int code = 0; code <= 60'000; ++code) {
+        CAPTURE(code);
+        const bool past = std::set{11001, 11003, 11004, 11008, 20002, 20006}.contains(code);
+        REQUIRE_EQ(is_no(refused(code)), !past && !kInFlight.contains(code));
+    }
+    CHECK_FALSE(is_no(refused(11000, 429)));
+    CHECK_FALSE(is_no(refused(11000, 500)));
+    CHECK_FALSE(is_no(facts_of(MintAnswer{400, "<html>"})));
+    CHECK_FALSE(is_no(facts_of(fail(MintFailure::Ambiguous))));
+}
+
 TEST_CASE("classify: what a proxy says tells nothing about the mint") {
     for (int status = 201; status < 600; ++status) {
         CAPTURE(status);

@@ -196,6 +196,54 @@ TEST_CASE("wallet: a plan that a rotation made useless is made anew, and the old
     world.audit();
 }
 
+namespace {
+
+// Nutshell's way: most refusals have the one code.
+void use_one_code(FakeMint& mint) {
+    mint.lie("/v1/swap", [](std::string_view, MintAnswer& answer) {
+        if (answer.status == 400) answer.body = R"({"detail":"no","code":11000})";
+    });
+}
+
+}  // namespace
+
+TEST_CASE("wallet: a mint that rotated and refuses without saying why gets a new plan") {
+    WalletWorld world;
+    REQUIRE(world.receive(world.token({1}), "known"));
+    use_one_code(world.mint);
+    const auto token = world.token({8, 2});
+    world.mint.rotate();  // The keysets that we know are a minute old at most.
+    CHECK(world.receive(token, "a"));
+    const auto after_loss = world.token({4, 2});
+    world.mint.fault("/v1/swap", Fault::LoseRequest, 2);
+    CHECK_EQ(code_of(world.receive(after_loss, "b")), Code::InProgress);
+    world.mint.rotate();
+    world.recover_all();
+    CHECK_EQ(world.told("received").size(), 3);
+    CHECK_EQ(world.available(), sats(17));
+    world.audit();
+}
+
+TEST_CASE("wallet: a no under a code that we don't know is one, if its inputs are unspent") {
+    WalletWorld world;
+    use_one_code(world.mint);
+    auto forged = world.token({8, 4});
+    std::swap(forged.proofs[0].C, forged.proofs[1].C);
+    for (auto& proof : forged.proofs) proof.dleq.reset();
+    CHECK_EQ(code_of(world.receive(forged, "a")), Code::MintRefused);
+    CHECK_EQ(world.told("receive_failed").size(), 1);
+    // Not of bytes that may have been on their way before.
+    auto again = world.token({2, 1});
+    std::swap(again.proofs[0].C, again.proofs[1].C);
+    for (auto& proof : again.proofs) proof.dleq.reset();
+    world.mint.fault("/v1/swap", Fault::LoseRequest, 1);
+    CHECK_EQ(code_of(world.receive(again, "b")), Code::InProgress);
+    world.recover_all();
+    CHECK_EQ(code_of(world.receive(again, "b")), Code::InProgress);
+    CHECK_EQ(world.available(), Msat{});
+    world.audit(15);  // What was forged is still good as it was.
+}
+
 TEST_CASE("wallet: pending inputs are waited for, however long") {
     WalletWorld world;
     const auto token = world.token({8, 2});
