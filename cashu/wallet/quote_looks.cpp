@@ -46,7 +46,7 @@ Result<std::vector<std::string>, WalletError> neighbours(store::Database& databa
 
 Result<wire::MintQuote, WalletError> QuoteLooks::of(const WalletMint& mint, const Quote& quote) {
     if (auto known = seen({mint.url, quote.id})) return *std::move(known);
-    const auto most = at_once(mint);
+    TRY(const auto most, at_once(mint));
     if (most > 1 && may_look(mint.url)) {
         if (auto told = ask_many(mint, quote, most)) return *std::move(told);
     }
@@ -62,7 +62,7 @@ std::optional<wire::MintQuote> QuoteLooks::seen(const Name& name) {
     return entry->second.quote;
 }
 
-std::size_t QuoteLooks::at_once(const WalletMint& mint) {
+Result<std::size_t, WalletError> QuoteLooks::at_once(const WalletMint& mint) {
     {
         const Lock lock{mutex_};
         const auto known = batches_.find(mint.url);
@@ -71,8 +71,9 @@ std::size_t QuoteLooks::at_once(const WalletMint& mint) {
         }
     }
     const auto answer = mint.client->call(MintMethod::Get, "/v1/info", "");
+    if (!answer) return fail(error_of(answer, mint));
     const auto info =
-        answer && answer->status == 200 ? wire::parse_info(answer->body) : fail(wire::WireError{});
+        answer->status == 200 ? wire::parse_info(answer->body) : fail(wire::WireError{});
     const Batches batches{.at_once = info ? batch_size(*info) : 0,
                           .until = clock_.now() + (info ? kAbilitiesFresh : kAbilitiesDistrusted)};
     const Lock lock{mutex_};

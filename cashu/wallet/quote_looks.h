@@ -21,8 +21,8 @@ struct Quote;
 // An answer is used for so long; after that it is asked anew.
 inline constexpr Milliseconds kLookFresh{900};
 inline constexpr int kQuotesPerLook = 100;
-// How long what a mint announces is believed, and how long one that broke its word, or is away, is
-// asked one by one.
+// How long what a mint announces is believed, and how long one that broke its word, or tells
+// nothing, is asked one by one.
 inline constexpr Seconds kAbilitiesFresh{3600};
 inline constexpr Seconds kAbilitiesDistrusted{600};
 
@@ -46,7 +46,9 @@ private:
     using Name = std::pair<MintUrl, std::string>;
 
     std::optional<wire::MintQuote> seen(const Name& name);
-    std::size_t at_once(const WalletMint& mint);
+    // How many quotes the mint is asked about together. Fails if it is away: it need not be asked
+    // about this quote then.
+    Result<std::size_t, WalletError> at_once(const WalletMint& mint);
     void distrust(const MintUrl& mint);
     // True for one caller in kLookFresh.
     bool may_look(const MintUrl& mint);
