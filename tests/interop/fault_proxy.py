@@ -1,0 +1,320 @@
+"""Stands between a wallet and its mint, passes HTTP on, and breaks on order what passes.
+
+    with FaultProxy(("127.0.0.1", 3338)) as proxy:            # proxy.url is the mint's URL from now on
+        rule = proxy.on("POST", "/v1/swap", drop_answer)      # the next one only
+        ...
+        rule.wait_met()                                       # it has happened
+
+A fault is a function of an Exchange: it may forward the request (once, twice, never), answer (as the
+mint did, otherwise, in part) or close. Exchanges that no rule wants are passed on as they are.
+WebSockets are tunnelled. One request per connection, on both sides, so nothing outlives its fault.
+"""
+import dataclasses
+import http.client
+import http.server
+import re
+import select
+import socket
+import struct
+import threading
+import time
+
+# Longer than any client of ours waits for a mint.
+FORWARD_SECONDS = 120.0
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+
+
+@dataclasses.dataclass
+class Reply:
+    status: int
+    headers: list
+    body: bytes
+
+
+class MintAway(Exception):
+    """The mint can't be reached, or went away within its answer."""
+
+
+class Exchange:
+    """One request on its way, in the hands of a fault."""
+
+    def __init__(self, handler: "_Handler", proxy: "FaultProxy", body: bytes):
+        self.method, self.path, self.body = handler.command, handler.path, body
+        self._handler, self._proxy = handler, proxy
+        self._headers = {name: value for name, value in handler.headers.items()
+                         if name.lower() not in HOP_BY_HOP}
+
+    def forward(self) -> Reply:
+        """Asks the mint, now; asks again if called again."""
+        connection = http.client.HTTPConnection(*self._proxy.upstream, timeout=FORWARD_SECONDS)
+        try:
+            connection.request(self.method, self.path, self.body or None,
+                               {**self._headers, "connection": "close"})
+            answer = connection.getresponse()
+            reply = Reply(answer.status, answer.getheaders(), answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise MintAway(str(error)) from error
+        finally:
+            connection.close()
+        self._proxy.note(self, reply)
+        return reply
+
+    def answer(self, reply: Reply) -> None:
+        self._write(self._head(reply) + reply.body)
+
+    def answer_part(self, reply: Reply, share: float) -> None:
+        """The head, which promises all of the body, and the first `share` of it."""
+        self._write(self._head(reply) + reply.body[:int(len(reply.body) * share)])
+        self.close()
+
+    def close(self) -> None:
+        """As a machine that lost its power: a reset, no last words."""
+        connection = self._handler.connection
+        try:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:
+            pass  # The client has left.
+
+    def _head(self, reply: Reply) -> bytes:
+        lines = [f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, 'Unknown')}"]
+        lines += [f"{name}: {value}" for name, value in reply.headers
+                  if name.lower() not in HOP_BY_HOP]
+        lines += [f"content-length: {len(reply.body)}", "connection: close", "", ""]
+        return "\r\n".join(lines).encode("latin-1")
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._handler.wfile.write(data)
+        except OSError:
+            pass  # The client has left; that is its right.
+
+
+# Faults.
+
+def pass_on(exchange: Exchange) -> None:
+    exchange.answer(exchange.forward())
+
+
+def drop_request(exchange: Exchange) -> None:
+    """The mint never sees it."""
+    exchange.close()
+
+
+def drop_answer(exchange: Exchange) -> None:
+    """The mint acts on it, and nobody hears of that."""
+    exchange.forward()
+    exchange.close()
+
+
+def duplicate(exchange: Exchange) -> None:
+    """The mint gets it twice; what it says to the second is the answer."""
+    exchange.forward()
+    exchange.answer(exchange.forward())
+
+
+def duplicate_at_once(exchange: Exchange) -> None:
+    """Twice at the same time; the answer that comes last is the answer."""
+    replies: list = []
+    twin = threading.Thread(target=lambda: replies.append(exchange.forward()))
+    twin.start()
+    reply = exchange.forward()
+    twin.join()
+    exchange.answer(replies[-1] if replies else reply)
+
+
+def answer_instead(status: int, body: bytes = b"", headers: tuple = ()):
+    """Somebody between us and the mint answers, and the mint never sees it."""
+    def fault(exchange: Exchange) -> None:
+        exchange.answer(Reply(status, list(headers), body))
+    return fault
+
+
+def replace_answer(status: int, body: bytes = b""):
+    """The mint acts on it, and somebody between us answers otherwise."""
+    def fault(exchange: Exchange) -> None:
+        exchange.forward()
+        exchange.answer(Reply(status, [], body))
+    return fault
+
+
+def cut_answer(share: float = 0.5):
+    """The mint acts on it; its answer breaks off in mid-body."""
+    def fault(exchange: Exchange) -> None:
+        exchange.answer_part(exchange.forward(), share)
+    return fault
+
+
+def late_answer(seconds: float):
+    """The mint acts on it at once; the answer comes after `seconds`."""
+    def fault(exchange: Exchange) -> None:
+        reply = exchange.forward()
+        time.sleep(seconds)
+        exchange.answer(reply)
+    return fault
+
+
+def late_request(seconds: float):
+    """The mint gets it after `seconds`, when whoever sent it has long given up."""
+    def fault(exchange: Exchange) -> None:
+        time.sleep(seconds)
+        exchange.answer(exchange.forward())
+    return fault
+
+
+class Hold:
+    """Stops an exchange before the mint sees it, or when the mint has acted on it, until told to go
+    on. What a test kills meanwhile, it kills at exactly that point."""
+
+    def __init__(self, after_the_mint: bool, then_lose: bool = False):
+        self.after_the_mint, self.then_lose = after_the_mint, then_lose
+        self.reached, self.released = threading.Event(), threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        reply = exchange.forward() if self.after_the_mint else None
+        self.reached.set()
+        self.released.wait(FORWARD_SECONDS)
+        if self.then_lose:
+            exchange.close()
+        else:
+            exchange.answer(reply or exchange.forward())
+
+    def wait_reached(self, seconds: float = 60.0) -> None:
+        if not self.reached.wait(seconds):
+            raise AssertionError("no request came that far")
+
+    def release(self) -> None:
+        self.released.set()
+
+
+class Rule:
+    """A fault and the exchanges that it is for."""
+
+    def __init__(self, method: str, path: str, fault, times: int, after: int):
+        self.method, self.path, self.fault = method, re.compile(path), fault
+        self.times, self.after = times, after
+        self.met = 0
+        self.changed = threading.Condition()
+
+    def takes(self, method: str, path: str) -> bool:
+        """Under the proxy's lock."""
+        if self.times == 0 or method != self.method or not self.path.match(path):
+            return False
+        if self.after > 0:
+            self.after -= 1
+            return False
+        self.times -= 1
+        return True
+
+    def done(self) -> None:
+        with self.changed:
+            self.met += 1
+            self.changed.notify_all()
+
+    def wait_met(self, times: int = 1, seconds: float = 60.0) -> None:
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.met >= times, seconds):
+                raise AssertionError(f"{self.method} {self.path.pattern}: came by {self.met} times")
+
+
+class FaultProxy:
+    def __init__(self, upstream: tuple, listen: tuple = ("127.0.0.1", 0)):
+        self.upstream = upstream
+        self.seen: list = []  # (method, path, status) of what the mint answered, in order.
+        self._rules: list[Rule] = []
+        self._lock = threading.Lock()
+        self._listen = listen
+        self._server: _Server | None = None
+        self.open()
+        self.url = f"http://{self._listen[0]}:{self._listen[1]}"
+
+    def on(self, method: str, path: str, fault, times: int = 1, after: int = 0) -> Rule:
+        """The fault, for the next `times` requests whose path begins as the pattern says, after
+        `after` of them went by untouched."""
+        rule = Rule(method, path, fault, times, after)
+        with self._lock:
+            self._rules.append(rule)
+        return rule
+
+    def clear(self) -> None:
+        with self._lock:
+            self._rules.clear()
+
+    def open(self) -> None:
+        """Listens, always on the same port."""
+        self._server = _Server(self._listen, self)
+        self._listen = self._server.server_address
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05},
+                         daemon=True).start()
+
+    def close(self) -> None:
+        """Connections are refused from here on: the one failure that is certainly before the mint."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def __enter__(self) -> "FaultProxy":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def note(self, exchange: Exchange, reply: Reply) -> None:
+        with self._lock:
+            self.seen.append((exchange.method, exchange.path, reply.status))
+
+    def handle(self, exchange: Exchange) -> None:
+        with self._lock:
+            rule = next((rule for rule in self._rules
+                         if rule.takes(exchange.method, exchange.path)), None)
+        try:
+            (rule.fault if rule else pass_on)(exchange)
+        except MintAway:
+            exchange.close()
+        finally:
+            if rule:
+                rule.done()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, listen: tuple, proxy: FaultProxy):
+        self.proxy = proxy
+        super().__init__(listen, _Handler)
+
+    def shutdown_request(self, request) -> None:
+        self.close_request(request)  # Without the polite end, which close() of an exchange must not have.
+
+    def handle_error(self, request, client_address) -> None:
+        pass  # Connections that break are what this is for.
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _any(self) -> None:
+        self.close_connection = True
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.headers.get("upgrade"):
+            self._tunnel()
+        else:
+            self.server.proxy.handle(Exchange(self, self.server.proxy, body))
+
+    do_GET = do_POST = do_OPTIONS = do_HEAD = do_PUT = do_DELETE = _any
+
+    def _tunnel(self) -> None:
+        """A WebSocket: bytes both ways until either side ends."""
+        with socket.create_connection(self.server.proxy.upstream, FORWARD_SECONDS) as mint:
+            head = f"{self.requestline}\r\n{self.headers.as_string().strip()}\r\n\r\n"
+            mint.sendall(head.replace("\r\n", "\n").replace("\n", "\r\n").encode("latin-1"))
+            ends = {self.connection: mint, mint: self.connection}
+            while True:
+                for end in select.select(list(ends), [], [], FORWARD_SECONDS)[0]:
+                    data = end.recv(65536)
+                    if not data:
+                        return
+                    ends[end].sendall(data)
+
+    def log_message(self, *_) -> None:
+        pass
