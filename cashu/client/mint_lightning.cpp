@@ -1,4 +1,8 @@
 // Lightning through a mint: its quotes are our invoices, and what they bring is its ecash.
+#include <map>
+#include <mutex>
+
+#include "nutgate/cashu/mint_events.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/lightning/invoice.h"
 
@@ -39,10 +43,98 @@ struct Failed {
     Failed(store::StoreFailure) {}  // NOLINT: implicit; what failed is in the store's own log.
 };
 
+// After it few pay, and no mint should be kept busy with them: polling finds those.
+constexpr Seconds kWatchPastExpiry{3600};
+constexpr int kWatchedAtStartMax = 1'000;
+
+// Which quotes are listened for, and whose invoices they are.
+class Watched {
+public:
+    explicit Watched(std::optional<MintHints> hints) : hints_{hints} {
+        if (!hints_) return;
+        hints_->events.on_hint([this](const QuoteId& quote) { told(quote); });
+    }
+    ~Watched() {
+        if (hints_) hints_->events.stop();  // It calls this.
+    }
+    Watched(const Watched&) = delete;
+    Watched& operator=(const Watched&) = delete;
+
+    bool is_on() const { return hints_.has_value(); }
+    Time now() const { return hints_->clock.now(); }
+    void set_listener(std::function<void(const PaymentHash&)> hint) {
+        const std::lock_guard lock{mutex_};
+        hint_ = std::move(hint);
+    }
+    void add(const QuoteId& quote, const PaymentHash& payment, Time expires_at) {
+        if (!hints_) return;
+        forget_expired();
+        {
+            const std::lock_guard lock{mutex_};
+            by_quote_.insert_or_assign(quote, payment);
+            by_payment_.insert_or_assign(payment, Line{quote, expires_at + kWatchPastExpiry});
+        }
+        hints_->events.watch(quote);
+    }
+    void forget(const PaymentHash& payment) {
+        if (!hints_) return;
+        std::optional<QuoteId> quote;
+        {
+            const std::lock_guard lock{mutex_};
+            const auto line = by_payment_.find(payment);
+            if (line == by_payment_.end()) return;
+            quote = line->second.quote;
+            by_quote_.erase(*quote);
+            by_payment_.erase(line);
+        }
+        hints_->events.forget(*quote);
+    }
+
+private:
+    struct Line {
+        QuoteId quote;
+        Time until;
+    };
+
+    void told(const QuoteId& quote) {
+        std::optional<PaymentHash> payment;
+        std::function<void(const PaymentHash&)> hint;
+        {
+            const std::lock_guard lock{mutex_};
+            const auto found = by_quote_.find(quote);
+            if (found == by_quote_.end()) return;
+            payment = found->second;
+            hint = hint_;
+        }
+        if (hint) hint(*payment);
+    }
+    void forget_expired() {
+        std::vector<PaymentHash> expired;
+        {
+            const std::lock_guard lock{mutex_};
+            for (const auto& [payment, line] : by_payment_) {
+                if (now() > line.until) expired.push_back(payment);
+            }
+        }
+        for (const auto& payment : expired) forget(payment);
+    }
+
+    const std::optional<MintHints> hints_;
+    std::mutex mutex_;
+    std::function<void(const PaymentHash&)> hint_;  // Guarded by mutex_, as is all below.
+    std::map<QuoteId, PaymentHash> by_quote_;
+    std::map<PaymentHash, Line> by_payment_;
+};
+
 class MintLightning final : public LightningBackend {
 public:
-    MintLightning(Wallet& wallet, MintUrl mint, Network network, store::Database& database)
-        : wallet_{wallet}, mint_{std::move(mint)}, network_{network}, database_{database} {}
+    MintLightning(Wallet& wallet, MintUrl mint, Network network, store::Database& database,
+                  std::optional<MintHints> hints)
+        : wallet_{wallet},
+          mint_{std::move(mint)},
+          network_{network},
+          database_{database},
+          watched_{hints} {}
 
     std::string name() const override { return "mint"; }
     Network network() const override { return network_; }
@@ -68,7 +160,8 @@ public:
         if (!stored) return fail(BackendError::Unreachable);
         const auto kept = labelled(order.label);
         if (!kept) return fail(BackendError::Unreachable);
-        if (*kept) return of_amount(**kept, order);
+        if (*kept && (**kept).hash != invoice->payment_hash) return of_amount(**kept, order);
+        watched_.add(quote->id, invoice->payment_hash, quote->expires_at);
         return Invoice{.hash = invoice->payment_hash,
                        .bolt11 = quote->bolt11,
                        .expires_at = quote->expires_at};
@@ -83,7 +176,10 @@ public:
         if (!known) return fail(BackendError::Unreachable);
         if (!*known) return fail(BackendError::NotFound);
         const auto payment = wallet_.settle_quote(hash);
-        if (payment) return *payment;
+        if (payment) {
+            if (payment->state != PaymentState::Pending) watched_.forget(hash);
+            return *payment;
+        }
         // A quote of ours that the mint does not know (any more) may be known to it tomorrow.
         const auto error = error_of(payment.error());
         return fail(error == BackendError::Refused ? BackendError::NotFound : error);
@@ -100,10 +196,38 @@ public:
         return fail(BackendError::Refused);
     }
 
-    // Quotes push nothing: who waits for one asks.
-    void on_change(std::function<void(const PaymentHash&)>) override {}
+    // Where nothing is pushed, who waits for a quote asks.
+    void on_change(std::function<void(const PaymentHash&)> hint) override {
+        watched_.set_listener(std::move(hint));
+        if (watched_.is_on()) watch_open_quotes();
+    }
 
 private:
+    // Those of the process before. If they can't be read they are polled for, as ever.
+    void watch_open_quotes() {
+        struct Line {
+            std::string quote;
+            PaymentHash payment;
+            Time expires_at;
+        };
+        const auto lines =
+            database_.read([&](store::Reader& reader) -> Result<std::vector<Line>, Failed> {
+                std::vector<Line> found;
+                for (const auto& row : reader.query(
+                         "SELECT quote, payment_hash, expires_at FROM wallet_quote WHERE state = 2 "
+                         "AND mint = $1 AND expires_at >= $2 ORDER BY created_at DESC LIMIT $3",
+                         mint_.text(), watched_.now() - kWatchPastExpiry, kWatchedAtStartMax)) {
+                    found.push_back({row.text(0), row.id<PaymentHash>(1), row.time(2)});
+                }
+                return found;
+            });
+        if (!lines) return;
+        for (const auto& line : *lines) {
+            const auto quote = QuoteId::parse(line.quote);
+            if (quote) watched_.add(*quote, line.payment, line.expires_at);
+        }
+    }
+
     // One label names one order.
     static Result<Invoice, BackendError> of_amount(const Invoice& invoice,
                                                    const InvoiceOrder& order) {
@@ -131,13 +255,15 @@ private:
     const MintUrl mint_;
     const Network network_;
     store::Database& database_;
+    Watched watched_;
 };
 
 }  // namespace
 
 std::unique_ptr<LightningBackend> make_mint_lightning(Wallet& wallet, MintUrl mint, Network network,
-                                                      store::Database& database) {
-    return std::make_unique<MintLightning>(wallet, std::move(mint), network, database);
+                                                      store::Database& database,
+                                                      std::optional<MintHints> hints) {
+    return std::make_unique<MintLightning>(wallet, std::move(mint), network, database, hints);
 }
 
 }  // namespace nutgate::cashu

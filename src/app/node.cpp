@@ -104,7 +104,8 @@ Result<void, StartError> Node::make_money() {
     scheduler_ = std::make_unique<Scheduler>();
     watcher_ = std::make_unique<Scheduler>();
     auditor_ = std::make_unique<Scheduler>();
-    client_ = http::make_client({.open_transactions = &store::open_on_this_thread});
+    client_ = http::make_client({.connections_per_host_max = cashu::PatientMintOptions{}.calls_max,
+                                 .open_transactions = &store::open_on_this_thread});
     ledger_.emplace(clock_);
     keyring_.emplace(seed_, clock_);
     till_ = std::make_unique<proxy::Till>(
@@ -148,12 +149,20 @@ Result<void, StartError> Node::make_money() {
         const auto url = cashu::MintUrl::parse(name);
         if (!url) return fail(StartError{"wallet.mints: \"" + name + "\" is not a mint's URL"});
         mint_clients_.push_back(cashu::make_remote_mint(*url, *client_));
+        mint_clients_.push_back(cashu::make_patient_mint(
+            *mint_clients_.back(), {.name = url->text()}, clock_, random_, metrics_));
         mints.push_back({*url, {}, url->text(), mint_clients_.back().get()});
     }
     wallet_ = std::make_unique<cashu::Wallet>(*database_, std::move(mints), seed_, *books_, clock_,
                                               random_, metrics_);
+    std::optional<cashu::MintHints> hints;
+    if (!wallet_->primary().is_embedded()) {
+        websockets_ = std::make_unique<http::WebSockets>(http::WebSockets::Options{}, metrics_);
+        mint_events_ = cashu::make_mint_events(wallet_->primary(), *websockets_, {}, metrics_);
+        if (mint_events_) hints.emplace(cashu::MintHints{*mint_events_, clock_});
+    }
     receive_backend_ = cashu::make_mint_lightning(
-        *wallet_, wallet_->primary(), network_of(config_.lightning_network), *database_);
+        *wallet_, wallet_->primary(), network_of(config_.lightning_network), *database_, hints);
     methods_.add(payment::make_cashu_method());
     methods_.add(payment::make_lightning_method(*receive_backend_, {}));
     Cashier::Options options;
@@ -404,6 +413,8 @@ void Node::drain(Milliseconds deadline) {
     if (public_) public_->drain(deadline);
     if (operator_) operator_->drain(Milliseconds{0});
     // Jobs end before what they refer to does.
+    if (mint_events_) mint_events_->stop();
+    if (websockets_) websockets_->stop();
     if (scheduler_) scheduler_->stop();
     if (watcher_) watcher_->stop();
     if (auditor_) auditor_->stop();

@@ -17,9 +17,11 @@
 #include "nutgate/cashier/books.h"
 #include "nutgate/cashier/cashier.h"
 #include "nutgate/cashu/mint.h"
+#include "nutgate/cashu/mint_events.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/http/client.h"
 #include "nutgate/http/server.h"
+#include "nutgate/http/websocket.h"
 #include "nutgate/keyring/keyring.h"
 #include "nutgate/ledger/ledger.h"
 #include "nutgate/lightning/simulated.h"
@@ -99,6 +101,8 @@ private:
     std::unique_ptr<cashu::Mint> mint_;
     std::vector<std::unique_ptr<cashu::MintClient>> mint_clients_;
     std::unique_ptr<cashu::Wallet> wallet_;
+    std::unique_ptr<http::WebSockets> websockets_;
+    std::unique_ptr<cashu::MintEvents> mint_events_;
     std::unique_ptr<LightningBackend> receive_backend_;
     payment::PaymentMethods methods_;
     std::unique_ptr<Cashier> cashier_;

@@ -192,9 +192,17 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-// A LightningBackend over a mint's quotes (NUT-04, NUT-05, NUT-23). create_invoice() answers
-// Refused where the mint's invoice is not of `network`; pay() does so always.
+// What the mint pushes, if it does; its on_hint() is taken. Both outlive who is given it.
+class MintEvents;
+struct MintHints {
+    MintEvents& events;
+    const Clock& clock;
+};
+// A LightningBackend for receiving over a mint's quotes (NUT-04, NUT-23). pay() answers Refused, as
+// does create_invoice() where the mint's invoice is not of `network`. With `hints`, on_change()
+// hints at invoices from their making to an hour past their expiry; without, never.
 std::unique_ptr<LightningBackend> make_mint_lightning(Wallet& wallet, MintUrl mint, Network network,
-                                                      store::Database& database);
+                                                      store::Database& database,
+                                                      std::optional<MintHints> hints = {});
 
 }  // namespace nutgate::cashu
