@@ -1,4 +1,4 @@
-// The JSON-RPC of NUT-17, as a subscriber speaks it.
+// The frames of NUT-17 (subscription.h), as one who subscribes to quotes needs them.
 #pragma once
 
 #include <cstdint>
