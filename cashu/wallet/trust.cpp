@@ -1,4 +1,6 @@
 // Which mints are trusted, and with how much.
+#include <algorithm>
+
 #include "wallet/impl.h"
 
 namespace nutgate::cashu {
@@ -37,6 +39,39 @@ Result<std::vector<MintView>, WalletError> Wallet::mint_views() const {
             }
             return views;
         });
+}
+
+std::vector<MintView> Wallet::mint_views(store::Reader& reader,
+                                         const std::vector<MintUrl>& configured,
+                                         const std::optional<nutgate::Msat>& exposure_max) {
+    std::vector<MintView> views;
+    for (const auto& url : configured) {
+        views.push_back({.url = url,
+                         .role = MintRole::Trusted,
+                         .configured = true,
+                         .exposure_max = exposure_max,
+                         .held = {}});
+    }
+    for (const auto& row :
+         reader.query("SELECT url, role, exposure_max FROM wallet_mint ORDER BY url")) {
+        const auto url = MintUrl::parse(row.text(0));
+        if (!url) continue;
+        auto view = std::ranges::find(views, *url, &MintView::url);
+        if (view == views.end()) {
+            views.push_back({.url = *url,
+                             .role = static_cast<MintRole>(row.integer(1)),
+                             .configured = false,
+                             .exposure_max = exposure_max,
+                             .held = {}});
+            view = std::prev(views.end());
+        }
+        if (!row.is_null(2)) view->exposure_max = row.msat(2);
+    }
+    for (auto& view : views) {
+        view.held = wallet::held_at(reader, view.url);
+        if (view.url.is_embedded()) view.exposure_max.reset();
+    }
+    return views;
 }
 
 Result<void, WalletError> Wallet::trust_mint(const MintUrl& url,

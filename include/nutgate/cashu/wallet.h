@@ -175,6 +175,10 @@ public:
     static std::vector<MintBalance> balances(store::Reader&);
     static std::vector<OperationView> operations(store::Reader&, int limit);
 
+    // As mint_views(), from the database alone: the configured mints are told.
+    static std::vector<MintView> mint_views(store::Reader&, const std::vector<MintUrl>& configured,
+                                            const std::optional<nutgate::Msat>& exposure_max);
+
     const MintUrl& primary() const;
     std::vector<MintUrl> mints() const;  // The trusted ones, the primary first.
     const std::string& token_url(const MintUrl& mint) const;
