@@ -75,6 +75,7 @@ Response refuse_payout(const Request& request, const CashierError& error) {
         case CashierError::Code::RequestsInFlight:
         case CashierError::Code::MintFull:
         case CashierError::Code::PaymentFailed:
+        case CashierError::Code::LightningInsufficient:
         case CashierError::Code::BooksRefused:
             return refuse(request, 502, "payout_failed", "the payout failed: " + error.detail);
     }

@@ -86,6 +86,12 @@ Answer top_up(Context& context, const Request& request) {
     return Json{{"msats", deposit.credited.raw()}};
 }
 
+std::int64_t whole_sats_ceil(Msat amount) {
+    std::int64_t sats = to_sat_floor(amount).raw();
+    if (to_msat(to_sat_floor(amount)) < amount) ++sats;
+    return sats;
+}
+
 Answer refund(Context& context, const Request& request) {
     if (request.headers.find("x-cashu") && !bearer_of(request)) {
         return fail(http::ApiError{.status = 404,
@@ -99,7 +105,12 @@ Answer refund(Context& context, const Request& request) {
         return fail(unknown_bearer());
     }
     if (!refund) return fail(to_api_error(refund.error()));
-    return Json{{"token", refund->token}, {"sats", std::to_string(refund->amount.raw())}};
+    return Json{{"token", refund->token},
+                {"sats", std::to_string(refund->amount.raw())},
+                {"mint", refund->mint},
+                {"fee_msats", refund->fee.raw()},
+                {"redeem_fee_sats",
+                 refund->redeem_fee ? Json(whole_sats_ceil(*refund->redeem_fee)) : Json()}};
 }
 
 std::string_view source_text(HistoryEntry::Source source) {

@@ -39,7 +39,7 @@ ApiError of_code(Code code) {
                         "The Cashu token is locked to somebody else.");
         case Code::TokenFeesExceedAmount:
             return make(422, "mint_error", "cashu_token_swap_fees_exceed_amount",
-                        "The Cashu token is worth less than its mint's fee for swapping it.");
+                        "The Cashu token is worth less than the fees of taking it.");
         case Code::TokenUnitForeign:
             return make(400, "cashu_error", "cashu_token_redemption_failed",
                         "Only tokens in sat or msat are taken.");
@@ -120,6 +120,9 @@ ApiError of_code(Code code) {
                         "The payment failed. Nothing was taken.");
         case Code::RevenueInsufficient:
             return invalid("revenue_insufficient", "That is more than the revenue.");
+        case Code::LightningInsufficient:
+            return invalid("lightning_insufficient",
+                           "No Lightning backend of the node holds so much.");
         case Code::BooksRefused:
             return make(500, "api_error", "internal_error",
                         "The books refused this. Nothing was changed; please tell the operator.");
@@ -134,6 +137,10 @@ ApiError of_code(Code code) {
 
 http::ApiError to_api_error(const CashierError& error) {
     ApiError answer = of_code(error.code);
+    // With the numbers: they say how much more a token needs.
+    if (error.code == Code::TokenFeesExceedAmount && !error.detail.empty()) {
+        answer.message += " " + error.detail + ".";
+    }
     if (error.code == Code::LimitInvalid) answer.param = "validity_date";
     const bool temporary = answer.status == 503;
     if (error.retry_after || temporary) {

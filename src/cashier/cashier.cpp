@@ -44,11 +44,14 @@ Cashier::Cashier(store::Database& database, Ledger& ledger, Keyring& keyring, Ca
           .random = random,
           .options = options,
           .refusals = {clock, options.refusal_memory, options.refusals_max},
+          .pauses = Pauses{clock},
           .deposits = metrics.counter("nutgate_deposits_total", "Tokens credited to a key."),
           .invoices_paid = metrics.counter("nutgate_invoices_paid_total", "Invoices found paid."),
           .refunds = metrics.counter("nutgate_refunds_total", "Refund tokens made."),
-          .unfinished = metrics.gauge("nutgate_cashier_unfinished",
-                                      "Deposits and payouts that were begun and have not ended."),
+          .unfinished =
+              metrics.gauge("nutgate_cashier_unfinished",
+                            "Deposits, payouts and moves of the node's own money that were "
+                            "begun and have not ended."),
       }} {}
 
 Cashier::~Cashier() = default;
@@ -103,7 +106,10 @@ Result<std::int64_t, CashierError> Cashier::Impl::count_unfinished() {
                                                     stored(RowState::Submitted));
         const auto payouts_left = reader.query_one("SELECT COUNT(*) FROM payout WHERE state = $1",
                                                    stored(RowState::Submitted));
-        return deposits_left->integer(0) + payouts_left->integer(0);
+        const auto transits_left =
+            reader.query_one("SELECT COUNT(*) FROM transit WHERE state IN ($1, $2)",
+                             stored(TransitState::Submitted), stored(TransitState::Left));
+        return deposits_left->integer(0) + payouts_left->integer(0) + transits_left->integer(0);
     });
 }
 
@@ -119,6 +125,8 @@ Result<void, CashierError> Cashier::Impl::forget_what_came_to_nothing() {
                    stored(InvoiceState::Cancelled), now - kRefusedForgotten);
         tx.execute("DELETE FROM deposit WHERE state = $1 AND ended_at < $2",
                    stored(RowState::Failed), now - kRefusedForgotten);
+        tx.execute("DELETE FROM transit WHERE state = $1 AND ended_at < $2",
+                   stored(TransitState::Failed), now - kRefusedForgotten);
         return {};
     });
 }
@@ -177,8 +185,8 @@ Result<std::vector<HistoryEntry>, CashierError> Cashier::history(const KeyId& ke
             std::vector<HistoryEntry> entries;
             for (const Row& row : reader.query(
                      "SELECT identity, credited, mint, ended_at FROM deposit WHERE key = $1 AND "
-                     "state = $2 ORDER BY ended_at DESC LIMIT $3",
-                     key, stored(RowState::Done), limit)) {
+                     "state = $2 AND kind <> $4 ORDER BY ended_at DESC LIMIT $3",
+                     key, stored(RowState::Done), limit, stored(DepositKind::Owner))) {
                 entries.push_back({.id = "token-" + to_hex(row.bytes(0).first(8)),
                                    .source = Source::Cashu,
                                    .incoming = true,
@@ -267,24 +275,6 @@ Result<void, CashierError> Cashier::reset_child(const KeyId& parent, const KeyId
         TRY_VOID(impl_->keyring.reset_child(tx, parent, child));
         return {};
     });
-}
-
-Result<Msat, CashierError> Cashier::Impl::earned(Reader& reader) const {
-    Msat total;
-    for (const std::string_view what : {kRevenueRequests, kRevenueMint}) {
-        const auto sum = add(total, ledger.balance(reader, revenue_account(what)).posted);
-        if (!sum) return fail(make_error(Code::BooksRefused, "revenue overflows"));
-        total = *sum;
-    }
-    for (const AccountKind cost : {AccountKind::Fees, AccountKind::Losses}) {
-        total = subtract(total, ledger.total(reader, cost)).value_or(Msat{});
-    }
-    return total;
-}
-
-Result<Msat, CashierError> Cashier::revenue() {
-    return impl_->database.read(
-        [&](Reader& reader) -> Result<Msat, CashierError> { return impl_->earned(reader); });
 }
 
 Result<BooksAudit, CashierError> Cashier::audit_report(Ledger::Depth depth) {

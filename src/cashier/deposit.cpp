@@ -22,12 +22,6 @@ bool serves(const StoredDeposit& row, DepositKind kind, const KeyId& key) {
     return row.kind == kind && row.key == key;
 }
 
-Result<TokenIdentity, CashierError> identify(const cashu::Token& token) {
-    const auto identity = cashu::identity_of(token.proofs);
-    if (!identity) return fail(make_error(Code::TokenInvalid, "a secret that is no point"));
-    return *identity;
-}
-
 // A token as it was presented, with its amounts and signatures: a damaged copy is refused, and the
 // good one with the same secrets is not.
 TokenIdentity presented_as(const cashu::Token& token) {
@@ -95,29 +89,56 @@ Result<Cashier::Impl::DepositTarget, CashierError> Cashier::Impl::target(
     return DepositTarget{DepositKind::Create, keyring.id_of_token(token), limits};
 }
 
+Result<Cashier::Impl::Presented, CashierError> Cashier::Impl::read_token(
+    std::string_view text) const {
+    auto token = wallet.read_token(text);
+    const bool foreign = !token && token.error().code == cashu::WalletError::Code::MintForeign &&
+                         options.foreign_mints == ForeignMints::Swap;
+    if (foreign) token = wallet.read_foreign_token(text);
+    if (!token) return fail(token.error());
+    const auto identity = cashu::identity_of(token->proofs);
+    if (!identity) return fail(make_error(Code::TokenInvalid, "a secret that is no point"));
+    return Presented{.token = *std::move(token), .foreign = foreign, .identity = *identity};
+}
+
 Result<Cashier::Impl::Begun, CashierError> Cashier::Impl::begin_deposit(
-    const cashu::Token& token, const TokenIdentity& identity, const DepositTarget& target) {
+    const Presented& presented, const DepositTarget& target) {
+    const cashu::Token& token = presented.token;
+    const TokenIdentity& identity = presented.identity;
     // Only who makes a new key is asked about its limits: finding a key again never depends on
     // them.
     TRY_VOID(check_limits(target.limits));
-    TRY(const auto prepared, wallet.prepare_receive(token));
+    cashu::Wallet::Owned<cashu::Wallet::PreparedReceive> receive;
+    cashu::Wallet::Owned<cashu::Wallet::PreparedMelt> swap;
+    std::optional<PaymentHash> payment;
+    if (presented.foreign) {
+        TRY(swap, prepare_foreign(token));
+        payment = wallet.payment(*swap);
+    } else {
+        TRY(receive, wallet.prepare_receive(token));
+    }
     const std::string reference = reference_of(identity);
     return database.transact([&](Tx& tx) -> Result<Begun, CashierError> {
         const auto row = read_deposit(tx, identity);
         if (row && !row->may_begin_again()) return Begun{row->operation, false};
-        TRY(const auto operation, wallet.begin_receive(tx, *prepared, reference));
+        TRY(const auto operation, presented.foreign
+                                      ? wallet.begin_melt(tx, *swap, reference)
+                                      : wallet.begin_receive(tx, *receive, reference));
         tx.execute(
             "INSERT INTO deposit (identity, reference, kind, key, balance_limit, limit_reset, "
-            "valid_until, mint, operation, state, created_at) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+            "valid_until, mint, operation, state, created_at, payment_hash) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
             "ON CONFLICT (identity) DO UPDATE SET kind = excluded.kind, key = excluded.key, "
             "balance_limit = excluded.balance_limit, limit_reset = excluded.limit_reset, "
             "valid_until = excluded.valid_until, operation = excluded.operation, "
-            "state = excluded.state, failure = NULL, ended_at = NULL",
+            "state = excluded.state, payment_hash = excluded.payment_hash, failure = NULL, "
+            "ended_at = NULL",
             identity, std::string_view{reference}, stored(target.kind), target.key,
             target.limits.balance_limit, stored(target.limits.reset), target.limits.valid_until,
             std::string_view{token.mint.text()}, operation, stored(RowState::Submitted),
-            clock.now());
+            clock.now(), payment);
+        // The mint that is to pay our quote has seen it already.
+        if (payment) TRY_VOID(books.claim(tx, *payment));
         return Begun{operation, true};
     });
 }
@@ -132,10 +153,9 @@ Result<Deposit, CashierError> Cashier::Impl::answer(const StoredDeposit& row, bo
     });
 }
 
-Result<Deposit, CashierError> Cashier::Impl::finish_deposit(const TokenIdentity& identity,
-                                                            const OperationId& operation,
-                                                            const DepositTarget& target,
-                                                            bool again) {
+Result<Cashier::Impl::Taken, CashierError> Cashier::Impl::finish_deposit(
+    const TokenIdentity& identity, const OperationId& operation, const DepositTarget& target,
+    bool again) {
     const auto ended = wallet.execute(operation);
     TRY(const auto row, find_deposit(identity));
     // Gone: it failed so long ago that it was forgotten.
@@ -143,46 +163,50 @@ Result<Deposit, CashierError> Cashier::Impl::finish_deposit(const TokenIdentity&
     if (!serves(*row, target.kind, target.key)) return fail(make_error(Code::TokenUsed));
     if (row->state != RowState::Done) return fail(not_done(row->state, row->failure, ended));
     if (!again) deposits.add();
-    spending.credited(row->key);
-    return answer(*row, again);
+    return Taken{.row = *row, .again = again};
 }
 
-Result<Deposit, CashierError> Cashier::deposit_token(std::string_view text,
-                                                     const DepositPurpose& purpose) {
-    TRY(const auto token, impl_->wallet.read_token(text));
-    TRY(const auto identity, identify(token));
-    TRY(const auto target, impl_->target(identity, purpose));
-
-    TRY(const auto row, impl_->find_deposit(identity));
+Result<Cashier::Impl::Taken, CashierError> Cashier::Impl::take_in(const Presented& presented,
+                                                                  const DepositTarget& target) {
+    const TokenIdentity& identity = presented.identity;
+    TRY(const auto row, find_deposit(identity));
     if (row && !row->may_begin_again()) {
         if (!serves(*row, target.kind, target.key)) {
             return fail(make_error(row->state == RowState::Failed
                                        ? row->failure.value_or(Code::MintRefused)
                                        : Code::TokenUsed));
         }
-        if (row->state == RowState::Done) return impl_->answer(*row, true);
-        return impl_->finish_deposit(identity, row->operation, target, true);
+        if (row->state == RowState::Done) return Taken{.row = *row, .again = true};
+        return finish_deposit(identity, row->operation, target, true);
     }
-    const TokenIdentity presented = presented_as(token);
-    if (auto refused = impl_->refusals.find(presented)) return fail(*std::move(refused));
+    const TokenIdentity shape = presented_as(presented.token);
+    if (auto refused = refusals.find(shape)) return fail(*std::move(refused));
 
-    const auto begun = impl_->begin_deposit(token, identity, target);
+    const auto begun = begin_deposit(presented, target);
     if (!begun) {
-        if (is_final(begun.error().code)) impl_->refusals.remember(presented, begun.error());
+        if (is_final(begun.error().code)) refusals.remember(shape, begun.error());
         return fail(begun.error());
     }
-    auto done = impl_->finish_deposit(identity, begun->operation, target, !begun->by_us);
+    auto done = finish_deposit(identity, begun->operation, target, !begun->by_us);
     // What another began may have been another copy.
     if (!done && begun->by_us && is_final(done.error().code)) {
-        impl_->refusals.remember(presented, done.error());
+        refusals.remember(shape, done.error());
     }
     return done;
 }
 
+Result<Deposit, CashierError> Cashier::deposit_token(std::string_view text,
+                                                     const DepositPurpose& purpose) {
+    TRY(const auto presented, impl_->read_token(text));
+    TRY(const auto target, impl_->target(presented.identity, purpose));
+    TRY(const auto taken, impl_->take_in(presented, target));
+    if (!taken.again) impl_->spending.credited(taken.row.key);
+    return impl_->answer(taken.row, taken.again);
+}
+
 Result<KeyId, CashierError> Cashier::key_of_token(std::string_view text) {
-    TRY(const auto token, impl_->wallet.read_token(text));
-    TRY(const auto identity, identify(token));
-    TRY(const auto row, impl_->find_deposit(identity));
+    TRY(const auto presented, impl_->read_token(text));
+    TRY(const auto row, impl_->find_deposit(presented.identity));
     if (!row || row->kind != DepositKind::Create || row->state == RowState::Failed) {
         return fail(make_error(Code::KeyUnknown));
     }

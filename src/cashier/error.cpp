@@ -122,6 +122,7 @@ Prospect prospect_of(Code code) {
         case Code::MintFull:
         case Code::PaymentFailed:
         case Code::RevenueInsufficient:
+        case Code::LightningInsufficient:
         case Code::BooksRefused:
             return {};
     }

@@ -78,6 +78,32 @@ struct StoredPayout {
     std::optional<CashierError::Code> failure;
     Bytes sealed;
     std::int64_t settlements = 0;
+    std::string mint{};  // Once Done.
+    Msat fee{};          // Once Done: what it cost. Before, the most that it may.
+    std::optional<Preimage> preimage{};
+};
+
+// Our own money on its way to ecash at `target`: from `source`, a mint, or from `backend`.
+struct StoredTransit {
+    OperationId operation;
+    TransitState state;
+    Msat amount;
+    Msat fee;
+    std::optional<CashierError::Code> failure;
+};
+
+// Mints that nothing is moved to by itself for a while. Thread-safe.
+class Pauses {
+public:
+    explicit Pauses(const Clock& clock) : clock_{clock} {}
+
+    bool is_over(const cashu::MintUrl& mint);
+    void begin(const cashu::MintUrl& mint, Seconds duration);
+
+private:
+    const Clock& clock_;
+    Mutex mutex_;
+    std::map<cashu::MintUrl, Time> until_ GUARDED_BY(mutex_);  // Trusted mints only: few.
 };
 
 struct Cashier::Impl {
@@ -93,6 +119,7 @@ struct Cashier::Impl {
     crypto::Random& random;
     const Options options;
     RefusalMemory refusals;
+    Pauses pauses;
     metrics::Counter& deposits;
     metrics::Counter& invoices_paid;
     metrics::Counter& refunds;
@@ -116,6 +143,11 @@ struct Cashier::Impl {
                           const Result<void, cashu::WalletError>& ran) const;
 
     // deposit.cpp
+    struct Presented {
+        cashu::Token token;
+        bool foreign = false;  // Of a mint that is not trusted.
+        TokenIdentity identity;
+    };
     struct DepositTarget {
         DepositKind kind;
         KeyId key;
@@ -128,13 +160,24 @@ struct Cashier::Impl {
     Result<std::optional<StoredDeposit>, CashierError> find_deposit(const TokenIdentity& token);
     Result<DepositTarget, CashierError> target(const TokenIdentity& token,
                                                const DepositPurpose& purpose);
-    Result<Begun, CashierError> begin_deposit(const cashu::Token& token,
-                                              const TokenIdentity& identity,
+    Result<Presented, CashierError> read_token(std::string_view text) const;
+    Result<Begun, CashierError> begin_deposit(const Presented& presented,
                                               const DepositTarget& target);
-    Result<Deposit, CashierError> finish_deposit(const TokenIdentity& identity,
-                                                 const OperationId& operation,
-                                                 const DepositTarget& target, bool again);
+    // The row that it is now: Done.
+    struct Taken {
+        StoredDeposit row;
+        bool again = false;
+    };
+    Result<Taken, CashierError> finish_deposit(const TokenIdentity& identity,
+                                               const OperationId& operation,
+                                               const DepositTarget& target, bool again);
+    Result<Taken, CashierError> take_in(const Presented& presented, const DepositTarget& target);
     Result<Deposit, CashierError> answer(const StoredDeposit& row, bool again);
+
+    // foreign.cpp
+    // Of a token that pays a quote of ours at a trusted mint.
+    Result<cashu::Wallet::Owned<cashu::Wallet::PreparedMelt>, CashierError> prepare_foreign(
+        const cashu::Token& token);
 
     // invoice.cpp
     InvoiceLookup lookup_of(std::string_view invoice_id) const;
@@ -152,8 +195,10 @@ struct Cashier::Impl {
     Result<bool, CashierError> ask(const StoredInvoice& invoice);
     Result<InvoiceStatus, CashierError> status_of(StoredInvoice invoice, bool may_have_key);
 
-    // Revenue less what it cost: mints' fees and losses were paid out of the same ecash, and what
-    // is beyond is the customers'.
+    // owner.cpp
+    // Revenue, and what the owner put in or a restore found, less what it cost: mints' fees and
+    // losses were paid out of the same ecash, and what is beyond is the customers'. What operations
+    // under way may cost counts as spent.
     Result<Msat, CashierError> earned(store::Reader& reader) const;
 
     // refund.cpp
@@ -178,19 +223,85 @@ struct Cashier::Impl {
     Result<std::optional<StoredPayout>, CashierError> begin_refund(
         store::Tx& tx, const KeyId& key, const RefundView& seen,
         const cashu::Wallet::PreparedSend& prepared, Msat amount);
-    Result<OperationId, CashierError> begin_payout(store::Tx& tx, const std::string& reference,
-                                                   const std::vector<Part>& parts,
-                                                   const cashu::Wallet::PreparedSend& prepared);
+    // From its accounts to what is in flight.
+    Result<void, CashierError> take_parts(store::Tx& tx, const std::string& reference,
+                                          const std::vector<Part>& parts);
+    // The owner's parts of `amount`, if that and `fee` are not more than what was earned.
+    Result<std::vector<Part>, CashierError> owners_parts(store::Reader& reader, Msat amount,
+                                                         Msat fee) const;
+    void insert_owners_payout(store::Tx& tx, const std::string& reference, PayoutKind kind,
+                              const StoredPayout& payout) const;
+    Result<OwnerPayment, CashierError> finish_melt(const std::string& reference,
+                                                   const OperationId& operation, bool again);
     Result<Refund, CashierError> finish_payout(const std::string& reference,
                                                const OperationId& operation, bool again);
     Result<Refund, CashierError> handed_out(const StoredPayout& payout, bool again) const;
+
+    // moves.cpp
+    // A way from one of our assets to a mint, as its row has it.
+    struct Route {
+        std::string reference;
+        std::optional<std::string> backend;
+        std::optional<cashu::MintUrl> source;
+        cashu::MintUrl target;
+        bool automatic = false;  // One at a time to each mint.
+    };
+    Result<std::optional<StoredTransit>, CashierError> find_transit(std::string_view reference);
+    // `row.fee`: the most that it may cost.
+    void insert_transit(store::Tx& tx, const Route& route, const PaymentHash& payment,
+                        const StoredTransit& row) const;
+    Result<OperationId, CashierError> begin_move(const Route& route, Msat amount);
+    Result<OperationId, CashierError> begin_funding(const Route& route, Msat amount, Msat fee_max);
+    Result<Moved, CashierError> finish_transit(std::string_view reference,
+                                               const OperationId& operation, bool again);
+    // What a backend holds that is ours: beyond what the embedded mint owes, if it is that mint's,
+    // and what fundings under way may take.
+    Msat free_at(store::Reader& reader, std::string_view backend) const;
+    struct Payer {
+        std::string name;
+        Msat free;
+    };
+    std::optional<Payer> richest_payer(store::Reader& reader) const;
+
+    // reserve.cpp
+    Msat automatic_fee_max(Msat amount) const;
+    // The most that can be funded out of so much.
+    Msat fundable(Msat free) const;
+    // Runs an automatic move or funding; false if it came to nothing, and then there is a pause.
+    // InProgress: it was begun, or another is under way. MintInsufficient: its source has less.
+    Result<bool, CashierError> run_automatic(const Route& route, Msat amount);
+    struct Shortfall {
+        cashu::MintUrl mint;
+        Msat amount;
+        std::string payer;
+    };
+    std::optional<Shortfall> shortfall(store::Reader& reader, const cashu::MintUrl& mint) const;
+    struct Sources {
+        bool under_way = false;
+        Msat at_target;
+        std::optional<cashu::MintUrl> richest;  // Of our other mints.
+        Msat richest_has{};
+        Msat in_all;
+        std::optional<Payer> payer;
+    };
+    Result<Sources, CashierError> find_sources(const cashu::MintUrl& target) const;
+    // Brings ecash together at the primary, for a refund of `amount` that no mint can give. True if
+    // there is more of it now; false if there is no way to have as much.
+    Result<bool, CashierError> gather(Msat amount);
 
     Result<std::int64_t, CashierError> count_unfinished();
     Result<void, CashierError> forget_what_came_to_nothing();
 };
 
 std::optional<StoredDeposit> read_deposit(store::Reader& reader, const TokenIdentity& token);
+// Whether money of ours went on its way to that mint a while ago, and has not arrived.
+bool is_under_way(store::Reader& reader, const cashu::MintUrl& target, Time now);
 CashierError unreadable_token();
+// Of our own ecash. Proofs that are in other operations will be there in a moment: that is no
+// matter of a token.
+CashierError of_our_ecash(const cashu::WalletError& error);
+// How often an operation starts over because the wallet's proofs, or a balance, changed in between.
+inline constexpr int kTriesMax = 8;
 std::optional<StoredPayout> read_payout(store::Reader& reader, std::string_view reference);
 
 }  // namespace nutgate

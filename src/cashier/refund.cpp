@@ -1,4 +1,4 @@
-// Money out, as tokens: a key's balance to its holder, revenue to the owner.
+// A key's balance to its holder, as a token.
 //
 // One transaction takes the amount from its account, writes the payout's row and begins the
 // wallet's operation. From there it ends in one of two ways, each one transaction of the wallet's:
@@ -19,11 +19,8 @@ using store::Reader;
 using store::Row;
 using store::Tx;
 
-// How often a refund starts over because its balance or the wallet's proofs changed in between.
-constexpr int kTriesMax = 8;
-
 constexpr std::string_view kPayoutColumns =
-    "reference, seq, amount, operation, state, failure, sealed, settlements";
+    "reference, seq, amount, operation, state, failure, sealed, settlements, mint, fee, preimage";
 
 StoredPayout to_payout(const Row& row) {
     StoredPayout payout{
@@ -34,7 +31,10 @@ StoredPayout to_payout(const Row& row) {
         .state = static_cast<RowState>(row.integer(4)),
         .failure = row.is_null(5) ? std::nullopt : std::optional{failure_of_name(row.text(5))},
         .sealed = {},
-        .settlements = row.integer(7)};
+        .settlements = row.integer(7),
+        .mint = row.text(8),
+        .fee = row.msat(9),
+        .preimage = row.is_null(10) ? std::nullopt : std::optional{row.id<Preimage>(10)}};
     if (!row.is_null(6)) payout.sealed.assign(row.bytes(6).begin(), row.bytes(6).end());
     return payout;
 }
@@ -48,14 +48,13 @@ std::optional<cashu::MintUrl> mint_named(const std::string& text) {
     return cashu::MintUrl::parse(text);
 }
 
-// Proofs that are in other operations will be there in a moment: that is no matter of a token.
-CashierError to_refund_error(const cashu::WalletError& error) {
+}  // namespace
+
+CashierError of_our_ecash(const cashu::WalletError& error) {
     CashierError mapped{error};
     if (mapped.code == Code::TokenPending) mapped.code = Code::InProgress;
     return mapped;
 }
-
-}  // namespace
 
 CashierError unreadable_token() {
     return make_error(Code::BooksRefused, "a sealed token that does not open");
@@ -91,8 +90,17 @@ Result<Refund, CashierError> Cashier::Impl::handed_out(const StoredPayout& payou
                                                        bool again) const {
     auto token = books.open_token(payout.reference, payout.sealed);
     if (!token) return fail(unreadable_token());
-    return Refund{
-        .token = *std::move(token), .amount = to_sat_floor(payout.amount), .again = again};
+    Refund refund{.token = *std::move(token),
+                  .amount = to_sat_floor(payout.amount),
+                  .again = again,
+                  .mint = {},
+                  .fee = payout.fee,
+                  .redeem_fee = std::nullopt};
+    const auto parsed = cashu::parse_token(refund.token);
+    if (!parsed) return fail(unreadable_token());
+    refund.mint = parsed->mint.text();
+    if (const auto fee = wallet.redeem_fee(*parsed)) refund.redeem_fee = *fee;
+    return refund;
 }
 
 Result<Refund, CashierError> Cashier::Impl::finish_payout(const std::string& reference,
@@ -109,9 +117,8 @@ Result<Refund, CashierError> Cashier::Impl::finish_payout(const std::string& ref
     return handed_out(*row, again);
 }
 
-Result<OperationId, CashierError> Cashier::Impl::begin_payout(
-    Tx& tx, const std::string& reference, const std::vector<Part>& parts,
-    const cashu::Wallet::PreparedSend& prepared) {
+Result<void, CashierError> Cashier::Impl::take_parts(Tx& tx, const std::string& reference,
+                                                     const std::vector<Part>& parts) {
     for (const Part& part : parts) {
         tx.execute(
             "INSERT INTO payout_part (reference, account_kind, account_name, amount) "
@@ -125,8 +132,7 @@ Result<OperationId, CashierError> Cashier::Impl::begin_payout(
                                  .amount = part.amount,
                                  .reason = "payout"}));
     }
-    TRY(const auto operation, wallet.begin_send(tx, prepared, reference));
-    return operation;
+    return {};
 }
 
 Result<std::optional<StoredPayout>, CashierError> Cashier::Impl::begin_refund(
@@ -150,13 +156,14 @@ Result<std::optional<StoredPayout>, CashierError> Cashier::Impl::begin_refund(
                         .sealed = {},
                         .settlements = now.settlements};
     payout.reference = refund_reference(key, payout.seq);
-    TRY(payout.operation,
-        begin_payout(tx, payout.reference, {{key_account(key), amount}}, prepared));
+    TRY_VOID(take_parts(tx, payout.reference, {{key_account(key), amount}}));
+    TRY(payout.operation, wallet.begin_send(tx, prepared, payout.reference));
     tx.execute(
         "INSERT INTO payout (reference, kind, key, seq, amount, operation, state, settlements, "
-        "created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "created_at, fee) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         std::string_view{payout.reference}, stored(PayoutKind::Refund), key, payout.seq, amount,
-        payout.operation, stored(payout.state), payout.settlements, clock.now());
+        payout.operation, stored(payout.state), payout.settlements, clock.now(),
+        wallet.fee(prepared));
     return std::optional{std::move(payout)};
 }
 
@@ -193,7 +200,11 @@ Result<Refund, CashierError> Cashier::refund(const KeyId& key) {
         }
         const Msat amount = to_msat(sats);
         const auto prepared = my.wallet.prepare_send(amount, mint_named(seen.record.refund_mint));
-        if (!prepared) return fail(to_refund_error(prepared.error()));
+        if (!prepared && prepared.error().code == cashu::WalletError::Code::InsufficientFunds) {
+            TRY(const bool gathered, my.gather(amount));
+            if (gathered) continue;
+        }
+        if (!prepared) return fail(of_our_ecash(prepared.error()));
         if (my.wallet.worth(**prepared) != amount) return fail(make_error(Code::MintInsufficient));
         const auto begun = my.begin_refund(key, seen, **prepared, amount);
         // Somebody was faster: with this balance, or with these proofs.
@@ -205,53 +216,6 @@ Result<Refund, CashierError> Cashier::refund(const KeyId& key) {
     auto error = make_error(Code::InProgress, "the balance keeps changing");
     error.retry_after = my.options.retry_after;
     return fail(std::move(error));
-}
-
-Result<Refund, CashierError> Cashier::owner_send(const OperationId& request, Sat amount) {
-    Impl& my = *impl_;
-    if (amount == Sat{}) return fail(make_error(Code::AmountOutOfRange));
-    const std::string reference = "payout:" + request.hex();
-    for (int tries = 0; tries < kTriesMax; ++tries) {
-        TRY(const auto row,
-            my.database.read(
-                [&](Reader& reader) -> Result<std::optional<StoredPayout>, CashierError> {
-                    return read_payout(reader, reference);
-                }));
-        if (row) return my.finish_payout(reference, row->operation, true);
-        TRY(const auto revenue, this->revenue());
-        if (revenue < to_msat(amount)) return fail(make_error(Code::RevenueInsufficient));
-        const auto prepared = my.wallet.prepare_send(to_msat(amount), std::nullopt);
-        if (!prepared) return fail(to_refund_error(prepared.error()));
-        if (my.wallet.worth(**prepared) != to_msat(amount)) {
-            return fail(make_error(Code::MintInsufficient));
-        }
-        const auto begun = my.database.transact([&](Tx& tx) -> Result<OperationId, CashierError> {
-            if (read_payout(tx, reference)) return fail(make_error(Code::TokenPending));
-            TRY(const auto earned, my.earned(tx));
-            const auto taken = add(to_msat(amount), my.wallet.fee(**prepared));
-            if (!taken || *taken > earned) return fail(make_error(Code::RevenueInsufficient));
-            std::vector<Impl::Part> parts;
-            Msat left = to_msat(amount);
-            for (const std::string_view what : {kRevenueRequests, kRevenueMint}) {
-                const Account account = revenue_account(what);
-                const Msat part = std::min(left, my.ledger.balance(tx, account).posted);
-                if (part > Msat{}) parts.push_back({account, part});
-                left = subtract(left, part).value_or(Msat{});
-            }
-            if (left > Msat{}) return fail(make_error(Code::RevenueInsufficient));
-            TRY(const auto operation, my.begin_payout(tx, reference, parts, **prepared));
-            tx.execute(
-                "INSERT INTO payout (reference, kind, key, seq, amount, operation, state, "
-                "settlements, created_at) VALUES ($1, $2, NULL, 0, $3, $4, $5, 0, $6)",
-                std::string_view{reference}, stored(PayoutKind::Owner), to_msat(amount), operation,
-                stored(RowState::Submitted), my.clock.now());
-            return operation;
-        });
-        if (!begun && begun.error().code == Code::TokenPending) continue;
-        if (!begun) return fail(begun.error());
-        return my.finish_payout(reference, *begun, false);
-    }
-    return fail(make_error(Code::InProgress, "the wallet's proofs keep changing"));
 }
 
 }  // namespace nutgate

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -115,12 +116,113 @@ inline void migrate_all(store::Database& database) {
 
 enum class Receive { OverMint, OverNode };
 
+// A mint somewhere else, in the same Lightning network. It outlives every process of ours.
+class OutsideMint {
+public:
+    OutsideMint(const std::string& address, FakeLightning& lightning, const Clock& clock, int seed,
+                std::uint64_t input_fee_ppk = 0,
+                std::unique_ptr<store::Database> database = *store::open("sqlite::memory:"))
+        : url{*cashu::MintUrl::parse(address)},
+          database_{std::move(database)},
+          seed_{test_seed(seed)},
+          mint{*database_,
+               lightning,
+               books_,
+               seed_,
+               clock,
+               random_,
+               mint_options(address, input_fee_ppk),
+               metrics_} {
+        REQUIRE(cashu::Mint::migrate(*database_));
+        REQUIRE(mint.start());
+    }
+
+private:
+    class NoMintBooks final : public cashu::MintBooks {
+    public:
+        void quote_paid(store::Tx&, const PaymentHash&, Msat) override {}
+        void issued(store::Tx&, std::string_view, const cashu::KeysetId&, Msat) override {}
+        void swapped(store::Tx&, std::string_view, const std::vector<SwapLine>&, Msat) override {}
+        void melt_begun(store::Tx&, std::string_view, const std::vector<SwapLine>&) override {}
+        void melt_paid(store::Tx&, std::string_view, const MeltEnd&) override {}
+        void melt_failed(store::Tx&, std::string_view, const std::vector<SwapLine>&) override {}
+    };
+    static cashu::Mint::Options mint_options(const std::string& address,
+                                             std::uint64_t input_fee_ppk) {
+        cashu::Mint::Options made;
+        made.url = address;
+        made.input_fee_ppk = input_fee_ppk;
+        return made;
+    }
+
+public:
+    const cashu::MintUrl url;
+
+private:
+    std::unique_ptr<store::Database> database_;
+    crypto::SystemRandom random_;
+    metrics::Registry metrics_;
+    Secret seed_;
+    NoMintBooks books_;
+
+public:
+    cashu::Mint mint;
+};
+
+// Which of them the node's file names, after the embedded one, and which it can be led to.
+struct Outside {
+    std::vector<OutsideMint*> trusted;
+    std::vector<OutsideMint*> guests;
+    bool before_embedded = false;  // Then the first of `trusted` is primary.
+};
+
+class TestConnector final : public cashu::MintConnector {
+public:
+    explicit TestConnector(std::vector<OutsideMint*> mints) : mints_{std::move(mints)} {
+        for (OutsideMint* mint : mints_) {
+            ways.push_back(std::make_unique<FaultyMint>(cashu::make_local_mint(mint->mint)));
+        }
+    }
+
+    std::unique_ptr<cashu::MintClient> connect(const cashu::MintUrl& url,
+                                               cashu::MintRole) override {
+        for (std::size_t i = 0; i < mints_.size(); ++i) {
+            if (mints_[i]->url == url) return std::make_unique<Lent>(*ways[i]);
+        }
+        return nullptr;
+    }
+
+    std::vector<std::unique_ptr<FaultyMint>> ways;  // In the order of the mints.
+
+private:
+    struct Lent final : cashu::MintClient {
+        explicit Lent(FaultyMint& lent) : way{lent} {}
+        Result<cashu::MintAnswer, cashu::MintFailure> call(cashu::MintMethod method,
+                                                           std::string_view path,
+                                                           std::string_view body) override {
+            return way.call(method, path, body);
+        }
+        FaultyMint& way;
+    };
+
+    std::vector<OutsideMint*> mints_;
+};
+
 // One run of a node's process. What outlives it is the database and the world outside.
 class Node {
 public:
     Node(store::Database& db, FakeLightning& outside, const Clock& time,
-         Receive receive = Receive::OverMint, Cashier::Options options = {})
-        : database{db}, lightning{outside}, clock{time} {
+         Receive receive = Receive::OverMint, Cashier::Options options = {},
+         const Outside& mints = {}, cashu::Wallet::Options wallet_options = {})
+        : database{db},
+          lightning{outside},
+          clock{time},
+          outside_clients{clients_of(mints)},
+          connector{mints.guests},
+          wallet{database, wallet_mints(mints),
+                 seed,     books,
+                 clock,    random,
+                 metrics,  with_connector(std::move(wallet_options))} {
         payment::LightningMethodOptions lightning_options;
         if (receive == Receive::OverNode) lightning_options.funds = payment::Funds::AtMethod;
         methods.add(payment::make_cashu_method());
@@ -162,16 +264,9 @@ public:
     HeldSpending spending{database, ledger};
     cashu::Mint mint{database, lightning, books, seed, clock, random, mint_options(), metrics};
     FaultyMint client{cashu::make_local_mint(mint)};
-    cashu::Wallet wallet{database,
-                         {{.url = cashu::MintUrl::embedded(),
-                           .also_known_as = {kPublicMint},
-                           .token_url = kPublicMint.text(),
-                           .client = &client}},
-                         seed,
-                         books,
-                         clock,
-                         random,
-                         metrics};
+    std::vector<std::unique_ptr<FaultyMint>> outside_clients;  // Of Outside::trusted.
+    TestConnector connector;
+    cashu::Wallet wallet;
     std::unique_ptr<LightningBackend> mint_lightning =
         cashu::make_mint_lightning(wallet, cashu::MintUrl::embedded(), Network::Regtest, database);
     payment::PaymentMethods methods;
@@ -181,6 +276,34 @@ private:
     static cashu::Mint::Options mint_options() {
         cashu::Mint::Options options;
         options.url = kPublicMint.text();
+        return options;
+    }
+    static std::vector<std::unique_ptr<FaultyMint>> clients_of(const Outside& mints) {
+        std::vector<std::unique_ptr<FaultyMint>> clients;
+        for (OutsideMint* mint : mints.trusted) {
+            clients.push_back(std::make_unique<FaultyMint>(cashu::make_local_mint(mint->mint)));
+        }
+        return clients;
+    }
+    std::vector<cashu::WalletMint> wallet_mints(const Outside& mints) {
+        std::vector<cashu::WalletMint> all;
+        const cashu::WalletMint embedded{.url = cashu::MintUrl::embedded(),
+                                         .also_known_as = {kPublicMint},
+                                         .token_url = kPublicMint.text(),
+                                         .client = &client};
+        if (!mints.before_embedded) all.push_back(embedded);
+        for (std::size_t i = 0; i < mints.trusted.size(); ++i) {
+            const auto& url = mints.trusted[i]->url;
+            all.push_back({.url = url,
+                           .also_known_as = {},
+                           .token_url = url.text(),
+                           .client = outside_clients[i].get()});
+        }
+        if (mints.before_embedded) all.push_back(embedded);
+        return all;
+    }
+    cashu::Wallet::Options with_connector(cashu::Wallet::Options options) {
+        options.connector = &connector;
         return options;
     }
 };
@@ -224,20 +347,22 @@ public:
     }
 
     // The node's mint is another object after a restart.
-    void connect(Node& node) {
+    void connect(Node& node) { connect(kPublicMint, node.mint); }
+    void connect(OutsideMint& outside) { connect(outside.url, outside.mint); }
+    void connect(const cashu::MintUrl& url, cashu::Mint& mint) {
         wallet_.reset();
-        client_ = cashu::make_local_mint(node.mint);
+        client_ = cashu::make_local_mint(mint);
         wallet_ = std::make_unique<cashu::Wallet>(
             *database_,
-            std::vector<cashu::WalletMint>{{.url = kPublicMint,
+            std::vector<cashu::WalletMint>{{.url = url,
                                             .also_known_as = {},
-                                            .token_url = kPublicMint.text(),
+                                            .token_url = url.text(),
                                             .client = client_.get()}},
             test_seed(seed_), books_, clock_, random_, metrics_);
     }
 
     void fund(FakeLightning& lightning, Msat amount) {
-        const auto quote = wallet_->request_quote(kPublicMint, amount, "");
+        const auto quote = wallet_->request_quote(wallet_->primary(), amount, "");
         REQUIRE(quote.has_value());
         const auto payment = parse_bolt11(quote->bolt11)->payment_hash;
         lightning.mark_paid(payment, amount);
@@ -288,11 +413,47 @@ private:
     int operations_ = 0;
 };
 
+// What there is besides the node and its mint.
+struct Surroundings {
+    std::vector<std::string> trusted = {};  // URLs of mints.
+    std::vector<std::string> guests = {};
+    std::uint64_t input_fee_ppk = 0;  // Of all these.
+    bool node_pays = false;           // Its Lightning node pays for fundings.
+    std::optional<Msat> exposure_max = std::nullopt;
+    bool before_embedded = false;
+};
+
 struct World {
-    explicit World(Receive receive = Receive::OverMint, Cashier::Options options = {}) {
+    explicit World(Receive receive = Receive::OverMint, Cashier::Options options = {})
+        : World{receive, std::move(options), Surroundings{}} {}
+    World(Receive receive, Cashier::Options options, const Surroundings& around) {
         migrate_all(*database);
-        node = std::make_unique<Node>(*database, lightning, clock, receive, options);
-        REQUIRE(node->start());
+        const auto make = [&](const std::vector<std::string>& urls) {
+            std::vector<OutsideMint*> made;
+            for (const std::string& url : urls) {
+                outside.push_back(std::make_unique<OutsideMint>(
+                    url, lightning, clock, 50 + static_cast<int>(outside.size()),
+                    around.input_fee_ppk));
+                made.push_back(outside.back().get());
+            }
+            return made;
+        };
+        const Outside mints{.trusted = make(around.trusted),
+                            .guests = make(around.guests),
+                            .before_embedded = around.before_embedded};
+        cashu::Wallet::Options wallet_options;
+        wallet_options.exposure_max = around.exposure_max;
+        if (around.node_pays) {
+            wallet_options.payers = {&lightning};
+            options.payers = {lightning.name()};
+        }
+        restart = [this, receive, options, mints, wallet_options] {
+            node.reset();
+            node = std::make_unique<Node>(*database, lightning, clock, receive, options, mints,
+                                          wallet_options);
+            REQUIRE(node->start());
+        };
+        restart();
         customer.connect(*node);
     }
     ~World() { node->audit(); }
@@ -302,6 +463,13 @@ struct World {
     std::string token(Msat amount) {
         customer.fund(lightning, amount);
         return customer.token(amount);
+    }
+    // By somebody new, of a mint elsewhere.
+    std::string token_of(OutsideMint& mint, Msat amount) {
+        Customer stranger{clock, 101 + strangers_++};
+        stranger.connect(mint);
+        stranger.fund(lightning, amount);
+        return stranger.token(amount);
     }
     Cashier& cashier() { return *node->cashier; }
     Msat balance(const KeyId& key) { return node->balance(key); }
@@ -338,8 +506,13 @@ struct World {
     FixedClock clock;
     FakeLightning lightning{clock};
     std::unique_ptr<store::Database> database = *store::open("sqlite::memory:");
+    std::vector<std::unique_ptr<OutsideMint>> outside;  // The trusted ones first.
     std::unique_ptr<Node> node;
     Customer customer{clock};
+    std::function<void()> restart;  // Another process on what the last one left.
+
+private:
+    int strangers_ = 0;
 };
 
 }  // namespace nutgate::test

@@ -15,7 +15,6 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "nutgate/base/amount.h"
@@ -27,6 +26,7 @@
 #include "nutgate/cashier/books.h"
 #include "nutgate/cashier/error.h"
 #include "nutgate/cashier/spending.h"
+#include "nutgate/cashier/views.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/crypto/random.h"
 #include "nutgate/keyring/keyring.h"
@@ -35,88 +35,6 @@
 #include "nutgate/store/store.h"
 
 namespace nutgate {
-
-// What a token is deposited for.
-struct CreateKey {
-    KeyLimits limits;
-};
-struct TopUp {
-    KeyId key;  // A child's money goes to its parent.
-};
-struct Bearer {};  // It was presented in the place of a key: finds its key, or makes one.
-using DepositPurpose = std::variant<CreateKey, TopUp, Bearer>;
-
-struct Deposit {
-    KeyId key;
-    Msat credited;  // By this token, whenever that was.
-    Msat balance;
-    bool again = false;  // It was deposited before: nothing was credited by this call.
-};
-
-enum class InvoicePurpose : std::int16_t { Create = 1, TopUp = 2 };  // Stored.
-
-struct InvoiceRequest {
-    Sat amount;
-    InvoicePurpose purpose = InvoicePurpose::Create;
-    std::optional<KeyId> key;  // For TopUp.
-    KeyLimits limits;          // For Create.
-};
-
-struct OpenInvoice {
-    std::string invoice_id;  // A secret: whoever has it gets the key. 128 random bits, URL-safe.
-    std::string bolt11;
-    Sat amount;
-    Time expires_at;
-    PaymentHash payment_hash;
-};
-
-// Stored: append only.
-enum class InvoiceState : std::int16_t {
-    Opening = 1,  // Its backend has not answered yet; shown as pending.
-    Pending = 2,
-    SettlementPending = 3,  // Paid; the ecash for it is not ours yet.
-    Paid = 4,
-    Expired = 5,  // Still credited if it is paid late.
-    Cancelled = 6,
-};
-std::string_view to_text(InvoiceState state);  // As clients know it: "settlement_pending".
-
-struct InvoiceStatus {
-    InvoiceState state = InvoiceState::Pending;
-    InvoicePurpose purpose = InvoicePurpose::Create;
-    std::optional<KeyId> key;  // Paid, Create, and asked for by who may have it. Else empty.
-    Sat amount;                // Asked for.
-    Msat credited;             // What arrived.
-    std::optional<Time> paid_at;
-    Time created_at;
-    Time expires_at;
-};
-
-struct Refund {
-    std::string token;
-    Sat amount;
-    bool again = false;  // The one of an earlier call: nothing came in since.
-};
-
-struct KeyInfo {
-    KeyRecord record;
-    Msat balance;   // Of the key that pays: what may be spent.
-    Msat reserved;  // Set aside for requests under way.
-    std::vector<KeyRecord> children;
-};
-
-struct HistoryEntry {
-    enum class Source { Cashu, Lightning, Refund };
-    std::string id;  // Stable, and no secret.
-    Source source = Source::Cashu;
-    bool incoming = true;
-    Msat amount;
-    std::string mint;  // Empty for Lightning.
-    Time at;
-    // Of a refund: what it handed out. Its answer may have been lost, and once new money has come
-    // refund() gives another.
-    std::string token;
-};
 
 class Cashier {
 public:
@@ -132,6 +50,15 @@ public:
         int children_max = 50;            // In one call.
         Msat child_key_cost;              // Each; charged as revenue.
         std::string memo = "AI credits";  // On invoices.
+        ForeignMints foreign_mints = ForeignMints::Refuse;
+        // Lightning backends that may pay for fundings, as the books name them; the wallet's
+        // payers.
+        std::vector<std::string> payers;
+        Msat reserve;  // Ecash that keep_reserve() keeps at each trusted mint. Zero: none.
+        // Most that a funding by itself may cost: parts per million, and so much besides.
+        std::uint64_t fund_fee_max_ppm = 5000;
+        Msat fund_fee_max_base = *Msat::from_raw(10'000);
+        Seconds automatic_pause{600};  // After one that came to nothing.
     };
 
     // `methods` outlives it; "lightning" among them makes the invoices.
@@ -167,9 +94,10 @@ public:
     // A push said that something happened to this payment: asks about it at once.
     void hint(const PaymentHash& payment);
 
-    // All that is available, in whole sats, as a token; the rest stays. Asked again with nothing
-    // new on the key: the same token. InProgress: it was taken from the balance and will be
-    // finished.
+    // All that is available, in whole sats, as a token; the rest stays. From the mint that was last
+    // paid with, where it has as much. Asked again with nothing new on the key: the same token.
+    // InProgress: it was taken from the balance and will be finished; or no mint of ours has so
+    // much, and it is being brought together at the primary.
     Result<Refund, CashierError> refund(const KeyId& key);
 
     Result<KeyInfo, CashierError> info(const KeyId& key);
@@ -186,10 +114,31 @@ public:
 
     // The owner takes from revenue, as a token; never from what is owed to customers, so mints'
     // fees, this payout's own included, and losses are taken from revenue first. `request` is
-    // chosen by the caller and makes a retry the same payout.
-    Result<Refund, CashierError> owner_send(const OperationId& request, Sat amount);
+    // chosen by the caller and makes a retry the same payout; so it does below. What the owner put
+    // in, and what a restore found, is revenue here. From `mint`, where it has as much.
+    Result<Refund, CashierError> owner_send(const OperationId& request, Sat amount,
+                                            const std::optional<cashu::MintUrl>& mint = {});
+    // As a payment of an invoice, with ecash from `mint` or any. Refused where the amount and the
+    // most that it may cost are more than what may be taken.
+    Result<OwnerPayment, CashierError> owner_melt(const OperationId& request,
+                                                  std::string_view bolt11,
+                                                  const std::optional<cashu::MintUrl>& mint);
+    // The owner puts a token in. It can be taken out again.
+    Result<PaidIn, CashierError> owner_receive(const OperationId& request, std::string_view token);
     // What owner_send could give at most.
     Result<Msat, CashierError> revenue();
+
+    // Ecash of ours at one mint becomes ecash at another; what that costs is the node's, and not
+    // limited to revenue, so that a mint can be left in any case.
+    Result<Moved, CashierError> move_ecash(const OperationId& request, Sat amount,
+                                           const cashu::MintUrl& from, const cashu::MintUrl& to);
+    // A Lightning backend of ours pays for ecash at a mint: with what it holds beyond what the
+    // embedded mint owes. No `fee_max`: as the options say.
+    Result<Moved, CashierError> fund(const OperationId& request, const cashu::MintUrl& mint,
+                                     Sat amount, const std::optional<Msat>& fee_max);
+    // Funds each trusted mint whose ecash is below the reserve. Returns how many were begun. The
+    // watcher's body.
+    Result<int, CashierError> keep_reserve();
 
     Result<BooksAudit, CashierError> audit_report(Ledger::Depth depth);
     // Audits what came since the last checkpoint, and seals that, and nothing newer, if it is

@@ -58,6 +58,7 @@ struct CashierError {
         RequestsInFlight,
         MintInsufficient,  // The balance is there, the ecash is not: money is at Lightning.
         RevenueInsufficient,
+        LightningInsufficient,  // No backend of ours holds so much that is ours.
 
         BooksRefused,  // A bug or a damaged database: nothing was changed. Operators are told.
         StoreUnavailable,
