@@ -39,7 +39,8 @@ std::optional<Seconds> retry_after(const http::Headers& headers) {
 
 class RemoteMint final : public MintClient {
 public:
-    RemoteMint(MintUrl url, http::Client& client) : url_{std::move(url)}, client_{client} {}
+    RemoteMint(MintUrl url, http::Client& client, http::Reach reach)
+        : url_{std::move(url)}, client_{client}, reach_{reach} {}
 
     Result<MintAnswer, MintFailure> call(MintMethod method, std::string_view path,
                                          std::string_view body) override {
@@ -50,6 +51,7 @@ public:
         request.headers = {{"accept", "application/json"}};
         request.body = std::string{body};
         request.timeout = kTimeout;
+        request.reach = reach_;
         request.response_bytes_max = kAnswerBytesMax;
         auto response = client_.call(request);
         if (!response) return fail(failure_of(response.error()));
@@ -75,12 +77,13 @@ private:
 
     const MintUrl url_;
     http::Client& client_;
+    const http::Reach reach_;
 };
 
 }  // namespace
 
-std::unique_ptr<MintClient> make_remote_mint(MintUrl url, http::Client& client) {
-    return std::make_unique<RemoteMint>(std::move(url), client);
+std::unique_ptr<MintClient> make_remote_mint(MintUrl url, http::Client& client, http::Reach reach) {
+    return std::make_unique<RemoteMint>(std::move(url), client, reach);
 }
 
 }  // namespace nutgate::cashu

@@ -66,6 +66,9 @@ struct Config {
 
     std::vector<std::string> mints;
     std::string foreign_mints = "refuse";
+    std::int64_t guest_mints_max = 200;
+    std::int64_t exposure_max_sat = 0;
+    std::int64_t reserve_sat = 0;
 
     std::vector<std::string> lightning_receive{"mint"};
     std::vector<std::string> lightning_pay{"mint"};

@@ -62,11 +62,16 @@ void check_lightning(const Config& c, Mistakes& out) {
     const auto check_list = [&](const std::string& key, const std::vector<std::string>& names) {
         if (names.empty()) out.push_back({key, "is empty"});
         for (const std::string& name : names) {
-            if (name != "mint") {
-                out.push_back({key, "names \"" + name + "\", must be one of: mint"});
+            if (name == "simulated" && !c.dev) {
+                out.push_back({key, "names \"simulated\", which is play money: only with --dev"});
+            } else if (name != "mint" && name != "simulated") {
+                out.push_back({key, "names \"" + name + "\", must be one of: mint, simulated"});
             }
         }
     };
+    if (c.lightning_receive.size() > 1) {
+        out.push_back({"lightning.receive", "names more than one: invoices are made by one"});
+    }
     check_list("lightning.receive", c.lightning_receive);
     check_list("lightning.pay", c.lightning_pay);
     if (c.mint_enabled && c.mint_backend.empty()) {

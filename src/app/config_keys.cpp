@@ -36,12 +36,33 @@ void visit_money(Config& c, ConfigVisitor& v) {
     v.section("wallet", "Whose ecash the node takes and pays refunds with.");
     v.list({"mints", "URLs of mints, the first is primary; \"embedded\" is the mint below."},
            c.mints);
-    v.choice({"foreign_mints", "What to do with tokens of other mints."}, c.foreign_mints,
-             {"refuse"});
+    v.choice({"foreign_mints",
+              "What to do with tokens of other mints: \"refuse\", or \"swap\" (they pay a quote of "
+              "ours over Lightning, and what arrives is credited)."},
+             c.foreign_mints, {"refuse", "swap"});
+    v.integer({"guest_mints_max", "Mints whose tokens are swapped, in all; others are refused.", 1,
+               100'000},
+              c.guest_mints_max);
+    v.integer({"exposure_max_sat",
+               "Most that is held at each outside mint, in sat; 0: no limit. `nutgate wallet mints "
+               "add` sets another for one mint.",
+               0, 2'100'000'000'000'000},
+              c.exposure_max_sat);
+    v.integer({"reserve_sat",
+               "Ecash that is kept at each mint for refunds, in sat, where a Lightning backend of "
+               "ours can pay for it; 0: none.",
+               0, 2'100'000'000'000},
+              c.reserve_sat);
 
-    v.section("lightning", "How invoices are received and paid, in order of preference.");
-    v.list({"receive", "\"mint\" (quotes of the primary mint)."}, c.lightning_receive);
-    v.list({"pay", "\"mint\"."}, c.lightning_pay);
+    v.section("lightning", "How invoices are received and paid.");
+    v.list({"receive",
+            "One of: \"mint\" (quotes of the primary mint), \"simulated\" (the node of --dev)."},
+           c.lightning_receive);
+    v.list(
+        {"pay",
+         "Who pays for ecash at mints: \"mint\" (nobody: our own mints' ecash is what there is), "
+         "\"simulated\"."},
+        c.lightning_pay);
     v.choice({"network", "Whose invoices are taken; those of other networks are refused."},
              c.lightning_network, {"bitcoin", "testnet", "signet", "regtest"});
 

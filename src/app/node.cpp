@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "known_mints.h"
 #include "nutgate/base/log.h"
 #include "nutgate/crypto/hash.h"
 #include "nutgate/crypto/mnemonic.h"
@@ -12,8 +13,10 @@
 namespace nutgate::app {
 namespace {
 
-constexpr Milliseconds kWatchPeriod{1'000};     // Invoices and quotes: pushes make it sooner.
-constexpr Milliseconds kRecoverPeriod{5'000};   // What a mint left unanswered; backs off by itself.
+constexpr Milliseconds kWatchPeriod{1'000};    // Invoices and quotes: pushes make it sooner.
+constexpr Milliseconds kRecoverPeriod{5'000};  // What a mint left unanswered; backs off by itself.
+constexpr Milliseconds kConsolidatePeriod{60'000};
+constexpr Milliseconds kReservePeriod{10'000};
 constexpr Milliseconds kTendPeriod{1'000};      // Holds of requests that live.
 constexpr Milliseconds kExpirePeriod{10'000};   // Holds of requests that don't.
 constexpr Milliseconds kSealPeriod{3'600'000};  // Checkpoints: what the next start need not check.
@@ -104,6 +107,7 @@ Result<void, StartError> Node::make_money() {
     scheduler_ = std::make_unique<Scheduler>();
     watcher_ = std::make_unique<Scheduler>();
     auditor_ = std::make_unique<Scheduler>();
+    mover_ = std::make_unique<Scheduler>();
     client_ = http::make_client({.connections_per_host_max = cashu::PatientMintOptions{}.calls_max,
                                  .open_transactions = &store::open_on_this_thread});
     ledger_.emplace(clock_);
@@ -123,55 +127,103 @@ Result<void, StartError> Node::make_money() {
     books_.emplace(*ledger_, *keyring_, seed_, clock_, random_,
                    mint_backend_ ? mint_backend_->name() : std::string{});
     if (config_.mint_enabled) {
-        const Secret mint_secret{crypto::hkdf_sha256(seed_.reveal(), {}, "nutgate mint keys", 32)};
-        cashu::Mint::Options options;
-        options.name = config_.mint_name;
-        options.url = public_url_ + "/mint";
-        options.input_fee_ppk = static_cast<std::uint64_t>(config_.mint_input_fee_ppk);
-        options.mint_amount_max = static_cast<cashu::Amount>(config_.mint_amount_max_sat);
-        options.melt_amount_max = options.mint_amount_max;
-        mint_ = std::make_unique<cashu::Mint>(*database_, *mint_backend_, *books_, mint_secret,
-                                              clock_, random_, options, metrics_);
+        make_mint();
         TRY_VOID(mint_->start());
     }
+    TRY_VOID(make_wallet());
+    make_cashier();
+    return {};
+}
 
+void Node::make_mint() {
+    const Secret mint_secret{crypto::hkdf_sha256(seed_.reveal(), {}, "nutgate mint keys", 32)};
+    cashu::Mint::Options options;
+    options.name = config_.mint_name;
+    options.url = public_url_ + "/mint";
+    options.input_fee_ppk = static_cast<std::uint64_t>(config_.mint_input_fee_ppk);
+    options.mint_amount_max = static_cast<cashu::Amount>(config_.mint_amount_max_sat);
+    options.melt_amount_max = options.mint_amount_max;
+    mint_ = std::make_unique<cashu::Mint>(*database_, *mint_backend_, *books_, mint_secret, clock_,
+                                          random_, options, metrics_);
+}
+
+Result<void, StartError> Node::make_wallet() {
     std::vector<cashu::WalletMint> mints;
     for (const std::string& name : config_.mints) {
-        if (name == "embedded") {
-            mint_clients_.push_back(cashu::make_local_mint(*mint_));
-            cashu::WalletMint line{
-                cashu::MintUrl::embedded(), {}, public_url_ + "/mint", mint_clients_.back().get()};
-            const auto known = cashu::MintUrl::parse(line.token_url);
-            if (known) line.also_known_as.push_back(*known);
-            mints.push_back(std::move(line));
-            continue;
-        }
         const auto url = cashu::MintUrl::parse(name);
         if (!url) return fail(StartError{"wallet.mints: \"" + name + "\" is not a mint's URL"});
-        mint_clients_.push_back(cashu::make_remote_mint(*url, *client_));
-        mint_clients_.push_back(cashu::make_patient_mint(
-            *mint_clients_.back(), {.name = url->text()}, clock_, random_, metrics_));
-        mints.push_back({*url, {}, url->text(), mint_clients_.back().get()});
+        mint_clients_.push_back(way_to(*url));
+        if (!mint_clients_.back()) return fail(StartError{"wallet.mints: no way to " + name});
+        if (!url->is_embedded()) {
+            mint_clients_.push_back(cashu::make_patient_mint(
+                *mint_clients_.back(), {.name = url->text()}, clock_, random_, metrics_));
+        }
+        cashu::WalletMint line{*url, {}, url->text(), mint_clients_.back().get()};
+        if (url->is_embedded()) {
+            line.token_url = public_url_ + "/mint";
+            const auto known = cashu::MintUrl::parse(line.token_url);
+            if (known) line.also_known_as.push_back(*known);
+        }
+        mints.push_back(std::move(line));
     }
+    TRY_VOID(publish_mints(*database_, config_));
+    mint_ways_ = std::make_unique<MintWays>(*client_, config_.dev ? Roads::Play : Roads::Real);
+    cashu::Wallet::Options options;
+    options.connector = mint_ways_.get();
+    options.guests_max = static_cast<int>(config_.guest_mints_max);
+    options.exposure_max = exposure_max(config_);
+    options.payers = payers();
     wallet_ = std::make_unique<cashu::Wallet>(*database_, std::move(mints), seed_, *books_, clock_,
-                                              random_, metrics_);
-    std::optional<cashu::MintHints> hints;
-    if (!wallet_->primary().is_embedded()) {
-        websockets_ = std::make_unique<http::WebSockets>(http::WebSockets::Options{}, metrics_);
-        mint_events_ = cashu::make_mint_events(wallet_->primary(), *websockets_, {}, metrics_);
-        if (mint_events_) hints.emplace(cashu::MintHints{*mint_events_, clock_});
+                                              random_, metrics_, std::move(options));
+    return {};
+}
+
+std::unique_ptr<cashu::MintClient> Node::way_to(const cashu::MintUrl& mint) {
+    if (!mint.is_embedded()) return cashu::make_remote_mint(mint, *client_);
+    return mint_ ? cashu::make_local_mint(*mint_) : nullptr;
+}
+
+std::unique_ptr<cashu::MintClient> Node::way_of_operator(const cashu::MintUrl& mint) {
+    return mint.is_embedded() ? way_to(mint) : mint_ways_->connect(mint, cashu::MintRole::Trusted);
+}
+
+// "mint" pays nothing from here: a mint's ecash is not at Lightning.
+std::vector<LightningBackend*> Node::payers() const {
+    std::vector<LightningBackend*> all;
+    const auto& names = config_.lightning_pay;
+    if (mint_backend_ && std::ranges::find(names, mint_backend_->name()) != names.end()) {
+        all.push_back(mint_backend_.get());
     }
-    receive_backend_ = cashu::make_mint_lightning(
-        *wallet_, wallet_->primary(), network_of(config_.lightning_network), *database_, hints);
+    return all;
+}
+
+void Node::make_cashier() {
     methods_.add(payment::make_cashu_method());
-    methods_.add(payment::make_lightning_method(*receive_backend_, {}));
+    if (config_.lightning_receive.front() == "mint") {
+        std::optional<cashu::MintHints> hints;
+        if (!wallet_->primary().is_embedded()) {
+            websockets_ = std::make_unique<http::WebSockets>(http::WebSockets::Options{}, metrics_);
+            mint_events_ = cashu::make_mint_events(wallet_->primary(), *websockets_, {}, metrics_);
+            if (mint_events_) hints.emplace(cashu::MintHints{*mint_events_, clock_});
+        }
+        receive_backend_ = cashu::make_mint_lightning(
+            *wallet_, wallet_->primary(), network_of(config_.lightning_network), *database_, hints);
+        methods_.add(payment::make_lightning_method(*receive_backend_, {}));
+    } else {
+        payment::LightningMethodOptions at_node;
+        at_node.funds = payment::Funds::AtMethod;
+        methods_.add(payment::make_lightning_method(*mint_backend_, at_node));
+    }
     Cashier::Options options;
     options.invoice_expiry = Seconds{config_.invoice_expiry_s};
     options.invoices_open_max = static_cast<int>(config_.open_invoices_max);
     options.memo = config_.node_name;
+    options.foreign_mints =
+        config_.foreign_mints == "swap" ? ForeignMints::Swap : ForeignMints::Refuse;
+    for (const LightningBackend* payer : payers()) options.payers.push_back(payer->name());
+    options.reserve = to_msat(Sat::from_raw(config_.reserve_sat).value_or(Sat{}));
     cashier_ = std::make_unique<Cashier>(*database_, *ledger_, *keyring_, *books_, *till_, *wallet_,
                                          methods_, seed_, clock_, random_, options, metrics_);
-    return {};
 }
 
 Result<void, StartError> Node::make_models(const Environment& environment) {
@@ -306,7 +358,9 @@ void Node::make_public_face() {
     options.description = config_.node_description;
     options.version = NUTGATE_VERSION;
     options.http_url = public_url_;
-    options.mints = mint_urls();
+    options.mints = [this] { return mint_urls(); };
+    options.foreign_mints = config_.foreign_mints;
+    options.p2pk_pubkey = to_hex(wallet_->receive_key().compressed());
     options.cors_origin = config_.cors_origin;
     options.invoices_per_client_per_minute = config_.invoices_per_client_per_minute;
     options.creates_per_client_per_minute = config_.creates_per_client_per_minute;
@@ -352,11 +406,12 @@ void Node::make_operator_face() {
         server.hosts.push_back(host + ":" + std::to_string(address->port));
     }
     operator_ = std::make_unique<http::Server>(server, metrics_);
-    admin::add_routes(*operator_, {.cashier = *cashier_,
-                                   .metrics = metrics_,
-                                   .operator_token = operator_token_,
-                                   .refresh_metrics = {},
-                                   .read_only = read_only_});
+    admin::add_routes(*operator_,
+                      {.cashier = *cashier_,
+                       .metrics = metrics_,
+                       .operator_token = operator_token_,
+                       .refresh_metrics = {},
+                       .read_only = read_only_});
 }
 
 Result<void, StartError> Node::listen() {
@@ -381,7 +436,10 @@ void Node::watch() {
         });
         watcher_->every(kWatchPeriod, "mint", [this](std::stop_token) { mint_->poll(); });
     }
-    receive_backend_->on_change([this](const PaymentHash& payment) { cashier_->hint(payment); });
+    if (receive_backend_) {
+        receive_backend_->on_change(
+            [this](const PaymentHash& payment) { cashier_->hint(payment); });
+    }
     watcher_->every(kWatchPeriod, "invoices", [this](std::stop_token) {
         if (const auto paid = cashier_->settle_invoices(); !paid) {
             log::warn("invoices", {{"error", paid.error().detail}});
@@ -392,6 +450,16 @@ void Node::watch() {
             log::warn("wallet", {{"error", done.error().detail}});
         }
         if (const auto done = cashier_->recover(); !done) {
+            log::warn("cashier", {{"error", done.error().detail}});
+        }
+    });
+    mover_->every(kConsolidatePeriod, "consolidate", [this](std::stop_token) {
+        if (const auto done = wallet_->consolidate(); !done) {
+            log::warn("wallet", {{"error", done.error().detail}});
+        }
+    });
+    mover_->every(kReservePeriod, "reserve", [this](std::stop_token) {
+        if (const auto done = cashier_->keep_reserve(); !done) {
             log::warn("cashier", {{"error", done.error().detail}});
         }
     });
@@ -418,6 +486,7 @@ void Node::drain(Milliseconds deadline) {
     if (scheduler_) scheduler_->stop();
     if (watcher_) watcher_->stop();
     if (auditor_) auditor_->stop();
+    if (mover_) mover_->stop();
 }
 
 }  // namespace nutgate::app

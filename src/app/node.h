@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "data_dir.h"
+#include "mint_ways.h"
 #include "nutgate/admin/admin.h"
 #include "nutgate/api/api.h"
 #include "nutgate/base/metrics.h"
@@ -65,6 +66,12 @@ private:
     Result<void, StartError> open(const Environment& environment);
     Result<void, StartError> open_store();
     Result<void, StartError> make_money();
+    void make_mint();
+    Result<void, StartError> make_wallet();
+    void make_cashier();
+    std::vector<LightningBackend*> payers() const;
+    std::unique_ptr<cashu::MintClient> way_to(const cashu::MintUrl& mint);
+    std::unique_ptr<cashu::MintClient> way_of_operator(const cashu::MintUrl& mint);
     Result<void, StartError> make_models(const Environment& environment);
     void make_gateway();
     Result<void, StartError> recover();
@@ -92,6 +99,7 @@ private:
     std::unique_ptr<Scheduler> scheduler_;
     std::unique_ptr<Scheduler> watcher_;
     std::unique_ptr<Scheduler> auditor_;
+    std::unique_ptr<Scheduler> mover_;  // Of our own money: pays, which may take its time.
     std::unique_ptr<http::Client> client_;
     std::optional<Ledger> ledger_;
     std::optional<Keyring> keyring_;
@@ -99,11 +107,12 @@ private:
     std::unique_ptr<proxy::Till> till_;
     std::optional<CashierBooks> books_;
     std::unique_ptr<cashu::Mint> mint_;
+    std::unique_ptr<MintWays> mint_ways_;
     std::vector<std::unique_ptr<cashu::MintClient>> mint_clients_;
     std::unique_ptr<cashu::Wallet> wallet_;
     std::unique_ptr<http::WebSockets> websockets_;
     std::unique_ptr<cashu::MintEvents> mint_events_;
-    std::unique_ptr<LightningBackend> receive_backend_;
+    std::unique_ptr<LightningBackend> receive_backend_;  // Null: a node of ours receives.
     payment::PaymentMethods methods_;
     std::unique_ptr<Cashier> cashier_;
     std::vector<std::unique_ptr<proxy::Upstream>> upstreams_;

@@ -162,3 +162,26 @@ TEST_CASE("config: an address is a host and a port") {
     CHECK_FALSE(parse_host_port("a:70000").has_value());
     CHECK_FALSE(parse_host_port("a:8x").has_value());
 }
+
+TEST_CASE("config: the simulated node receives and pays with --dev only, and one receives") {
+    const auto faults = [](const std::string& toml, bool dev) {
+        Config config;
+        auto mistakes = load(toml, {}, config);
+        config.dev = dev;
+        if (dev) apply_dev_defaults(config);
+        for (const Mistake& mistake : check(config, {})) mistakes.push_back(mistake);
+        std::string all;
+        for (const Mistake& mistake : mistakes) all += mistake.key + " " + mistake.what + "\n";
+        return all;
+    };
+    const std::string simulated =
+        "[lightning]\nreceive = [\"simulated\"]\npay = [\"mint\", \"simulated\"]\n";
+    CHECK(faults(simulated, true).empty());
+    const auto real = faults(simulated, false);
+    CHECK(real.find("lightning.receive names \"simulated\"") != std::string::npos);
+    CHECK(real.find("lightning.pay names \"simulated\"") != std::string::npos);
+    CHECK(faults("[lightning]\nreceive = [\"mint\", \"simulated\"]\n", true)
+              .find("names more than one") != std::string::npos);
+    CHECK(faults("[lightning]\npay = [\"lnd\"]\n", true).find("must be one of") !=
+          std::string::npos);
+}

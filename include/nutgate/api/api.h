@@ -14,6 +14,7 @@
 #include "nutgate/base/clock.h"
 #include "nutgate/cashier/cashier.h"
 #include "nutgate/cashu/mint.h"
+#include "nutgate/cashu/wallet.h"
 #include "nutgate/http/error_envelope.h"
 #include "nutgate/http/server.h"
 #include "nutgate/keyring/keyring.h"
@@ -35,9 +36,12 @@ struct Options {
     std::string name;
     std::string description;
     std::string version;
-    std::string http_url;            // As others reach this node.
-    std::vector<std::string> mints;  // URLs whose tokens are taken, the first is primary.
-    std::string npub;                // Of the node's Nostr key; empty: none is shown.
+    std::string http_url;  // As others reach this node.
+    // URLs whose tokens are taken, the first is primary. Asked each time: they change.
+    std::function<std::vector<std::string>()> mints;
+    std::string foreign_mints = "refuse";  // Or "swap": what is done with tokens of other mints.
+    std::string p2pk_pubkey;  // Whom tokens for this node may be locked to (NUT-11), in hex.
+    std::string npub;         // Of the node's Nostr key; empty: none is shown.
     std::string cors_origin = "*";
     Msat child_key_cost;
     std::int64_t invoices_per_client_per_minute = 30;

@@ -15,6 +15,7 @@
 #include "nutgate/base/result.h"
 #include "nutgate/cashu/proof.h"
 #include "nutgate/crypto/random.h"
+#include "nutgate/http/reach.h"
 
 namespace nutgate::http {
 class Client;
@@ -47,7 +48,9 @@ public:
                                                  std::string_view body) = 0;
 };
 
-std::unique_ptr<MintClient> make_remote_mint(MintUrl url, http::Client& client);
+// `reach`: PublicOnly where a stranger chose the URL.
+std::unique_ptr<MintClient> make_remote_mint(MintUrl url, http::Client& client,
+                                             http::Reach reach = http::Reach::Anywhere);
 std::unique_ptr<MintClient> make_local_mint(Mint& mint);
 
 struct PatientMintOptions {
