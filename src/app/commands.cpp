@@ -1,42 +1,16 @@
 #include "commands.h"
 
-#include <nlohmann/json.hpp>
-
 #include <cstdio>
-#include <memory>
-#include <unistd.h>
 
-#include "data_dir.h"
+#include "data_view.h"
 #include "nutgate/base/clock.h"
 #include "nutgate/cashier/books.h"
 #include "nutgate/cashu/mint.h"
-#include "nutgate/cashu/wallet.h"
-#include "nutgate/crypto/random.h"
-#include "nutgate/http/client.h"
 #include "nutgate/keyring/keyring.h"
 #include "nutgate/ledger/ledger.h"
 #include "nutgate/store/open.h"
 
 namespace nutgate::app {
-namespace {
-
-using Json = nlohmann::ordered_json;
-
-struct CommandError {
-    CommandError(std::string what) : detail{std::move(what)} {}
-    CommandError(DataDirError error) : detail{std::move(error.detail)} {}
-    CommandError(store::StoreFailure failure) : detail{std::move(failure.detail)} {}
-    std::string detail;
-};
-
-// Runs `body` on the database of a data dir, which may belong to a running node.
-template <class T, class Body>
-Result<T, CommandError> look(const std::string& data_dir, Body body) {
-    TRY(const auto folder, DataDir::look(data_dir));
-    TRY(const auto database, store::open_read_only(folder.database_url()));
-    return database->read(
-        [&](store::Reader& reader) -> Result<T, CommandError> { return body(reader, folder); });
-}
 
 int print(const Json& json) {
     std::puts(json.dump(2).c_str());
@@ -51,42 +25,6 @@ std::string sats(Msat amount) {
     while (digits.size() < 3) digits.insert(digits.begin(), '0');
     return whole + "." + digits;
 }
-
-std::string_view to_text(cashu::OperationKind kind) {
-    switch (kind) {
-        case cashu::OperationKind::Receive:
-            return "receive";
-        case cashu::OperationKind::Send:
-            return "send";
-        case cashu::OperationKind::Issue:
-            return "issue";
-        case cashu::OperationKind::Melt:
-            return "melt";
-        case cashu::OperationKind::Swap:
-            return "swap";
-        case cashu::OperationKind::Fund:
-            return "fund";
-        case cashu::OperationKind::Consolidate:
-            return "consolidate";
-    }
-    return "";
-}
-
-std::string_view to_text(cashu::OperationState state) {
-    switch (state) {
-        case cashu::OperationState::Submitted:
-            return "submitted";
-        case cashu::OperationState::Done:
-            return "done";
-        case cashu::OperationState::Failed:
-            return "failed";
-        case cashu::OperationState::Blocked:
-            return "blocked";
-    }
-    return "";
-}
-
-}  // namespace
 
 int complain(const std::string& what, int code) {
     std::fprintf(stderr, "nutgate: %s\n", what.c_str());
@@ -193,107 +131,6 @@ int list_keys(const std::string& data_dir, int limit, Output output) {
         }
     }
     return output == Output::Json ? print(all) : kDone;
-}
-
-int wallet_balance(const std::string& data_dir, Output output) {
-    const auto balances = look<std::vector<cashu::MintBalance>>(
-        data_dir,
-        [](store::Reader& reader, const DataDir&) { return cashu::Wallet::balances(reader); });
-    if (!balances) return complain(balances.error().detail);
-    Json all = Json::array();
-    for (const auto& line : *balances) {
-        if (output == Output::Json) {
-            all.push_back({{"mint", line.mint.text()},
-                           {"unit", cashu::to_text(line.unit)},
-                           {"available_msat", line.available.raw()},
-                           {"reserved_msat", line.reserved.raw()}});
-        } else {
-            std::printf("%-48s %-5s %s sat, %s in operations under way\n", line.mint.text().c_str(),
-                        std::string{cashu::to_text(line.unit)}.c_str(),
-                        sats(line.available).c_str(), sats(line.reserved).c_str());
-        }
-    }
-    return output == Output::Json ? print(all) : kDone;
-}
-
-int wallet_operations(const std::string& data_dir, int limit, Output output) {
-    const auto operations = look<std::vector<cashu::OperationView>>(
-        data_dir, [&](store::Reader& reader, const DataDir&) {
-            return cashu::Wallet::operations(reader, limit);
-        });
-    if (!operations) return complain(operations.error().detail);
-    Json all = Json::array();
-    for (const auto& line : *operations) {
-        if (output == Output::Json) {
-            all.push_back({{"id", line.id.hex()},
-                           {"kind", to_text(line.kind)},
-                           {"state", to_text(line.state)},
-                           {"mint", line.mint.text()},
-                           {"amount_msat", line.amount.raw()},
-                           {"attempts", line.attempts},
-                           {"last_error", line.last_error},
-                           {"created_at", to_unix_seconds(line.created_at)}});
-        } else {
-            std::printf("%s %-8s %-10s %s sat at %s, %d attempts %s\n", line.id.hex().c_str(),
-                        std::string{to_text(line.kind)}.c_str(),
-                        std::string{to_text(line.state)}.c_str(), sats(line.amount).c_str(),
-                        line.mint.text().c_str(), line.attempts, line.last_error.c_str());
-        }
-    }
-    return output == Output::Json ? print(all) : kDone;
-}
-
-int wallet_seed(const std::string& data_dir, Output output) {
-    // A pipe or a file would keep what must not be kept.
-    if (::isatty(STDOUT_FILENO) == 0 || output == Output::Json) {
-        return complain("the seed is shown on a terminal only");
-    }
-    const auto folder = DataDir::look(data_dir);
-    if (!folder) return complain(folder.error().detail);
-    const auto words = folder->words();
-    if (!words) return complain(words.error().detail);
-    const auto text = as_text(words->reveal());
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::puts(
-        "\nWhoever has these words has the ecash. They restore it; they do not restore the books.");
-    return kDone;
-}
-
-int wallet_send(const std::string& data_dir, std::int64_t amount_sats, const std::string& request,
-                Output output) {
-    crypto::SystemRandom random;
-    const auto named = OperationId::parse(request);
-    if (!request.empty() && !named) {
-        return complain("--request: must be 32 hex digits", kMisused);
-    }
-    const auto id = named.value_or(random.id<OperationId>());
-    const auto folder = DataDir::look(data_dir);
-    if (!folder) return complain(folder.error().detail);
-    const auto token = folder->operator_token();
-    if (!token) return complain(token.error().detail);
-    const auto address = folder->operator_address();
-    if (!address) return complain(address.error().detail);
-
-    const auto client = http::make_client({});
-    const auto answer = client->call(
-        {.method = http::Method::Post,
-         .url = "http://" + *address + "/admin/wallet/send",
-         .headers = {{"Authorization", "Bearer " + std::string{as_text(token->reveal())}}},
-         .body = Json{{"amount_sats", amount_sats}, {"request", id.hex()}}.dump()});
-    if (!answer) {
-        return complain("no answer from the node at " + *address + ": " + answer.error().detail +
-                        "; to ask for the same payout again: --request " + id.hex());
-    }
-    const Json body = Json::parse(answer->body, nullptr, false);
-    if (answer->status != 200 || !body.is_object() || !body.contains("token")) {
-        const bool explained = body.is_object() && body.contains("error") &&
-                               body["error"].is_object() && body["error"].contains("message");
-        return complain(explained ? body["error"]["message"].get<std::string>()
-                                  : "the node answered " + std::to_string(answer->status));
-    }
-    if (output == Output::Json) return print(body);
-    std::puts(body["token"].get<std::string>().c_str());
-    return kDone;
 }
 
 int mint_info(const std::string& data_dir, Output output) {

@@ -40,8 +40,42 @@ int list_keys(const std::string& data_dir, int limit, Output output);
 int wallet_balance(const std::string& data_dir, Output output);
 int wallet_operations(const std::string& data_dir, int limit, Output output);
 int wallet_seed(const std::string& data_dir, Output output);
-int wallet_send(const std::string& data_dir, std::int64_t amount_sats, const std::string& request,
-                Output output);
+int wallet_mints(const std::string& data_dir, Output output);
+
+// Of the wallet's commands that go through the running node. Those that move money name themselves
+// by `request`: asked again under the same name they are the same.
+struct WalletArguments {
+    std::string data_dir;
+    Output output = Output::Text;
+    std::string request;
+    std::int64_t amount_sats = 0;
+    std::string mint;  // Empty: the node decides.
+    std::string from;
+    std::string to;
+    std::string text;                 // A token or an invoice.
+    std::int64_t exposure_sats = -1;  // -1: as the configuration says.
+    std::int64_t fee_max_sats = -1;   // -1: half a percent and 10 sat.
+};
+int wallet_mints_add(const WalletArguments& arguments);
+int wallet_mints_remove(const WalletArguments& arguments);
+int wallet_mints_info(const WalletArguments& arguments);
+int wallet_send(const WalletArguments& arguments);
+int wallet_receive(const WalletArguments& arguments);
+int wallet_pay(const WalletArguments& arguments);
+int wallet_swap(const WalletArguments& arguments);
+int wallet_fund(const WalletArguments& arguments);
+int wallet_consolidate(const WalletArguments& arguments);
+int wallet_restore_running(const WalletArguments& arguments);
+
+// Brings the ecash of a lost data dir back into a new one, from the words alone.
+struct RestoreArguments {
+    std::string config_file;
+    std::string data_dir;
+    std::string words_file;  // Empty: standard input.
+    Output output = Output::Text;
+};
+int wallet_restore(const RestoreArguments& arguments);
+
 int mint_info(const std::string& data_dir, Output output);
 int back_up(const std::string& data_dir, const std::string& target, Output output);
 int version(Output output);

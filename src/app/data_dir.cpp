@@ -22,6 +22,8 @@ constexpr const char* kSeedFile = "seed";
 constexpr const char* kTokenFile = "operator.token";
 constexpr const char* kLockFile = "lock";
 constexpr const char* kAddressFile = "operator.address";
+constexpr const char* kDatabaseFile = "nutgate.db";
+constexpr const char* kRestoringFile = "restoring";
 
 DataDirError system_error(const std::string& what, const std::filesystem::path& path) {
     return {what + " " + path.string() + ": " +
@@ -65,7 +67,7 @@ Result<std::string, DataDirError> read_line(const std::filesystem::path& path) {
 Result<void, DataDirError> ensure_secrets(const std::filesystem::path& folder,
                                           crypto::Random& random) {
     std::error_code ignored;
-    const bool has_database = std::filesystem::exists(folder / "nutgate.db", ignored);
+    const bool has_database = std::filesystem::exists(folder / kDatabaseFile, ignored);
     if (!std::filesystem::exists(folder / kSeedFile, ignored)) {
         // A database without its seed can't be opened for anything: its ecash and its sealed
         // tokens belong to words that are not here. A new seed would hide that.
@@ -106,8 +108,7 @@ std::string_view to_text(Money money) {
     return "";
 }
 
-Result<DataDir, DataDirError> DataDir::own(const std::filesystem::path& folder,
-                                           crypto::Random& random) {
+Result<DataDir, DataDirError> DataDir::locked(const std::filesystem::path& folder) {
     std::error_code failure;
     if (std::filesystem::create_directories(folder, failure)) {
         std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failure);
@@ -120,6 +121,44 @@ Result<DataDir, DataDirError> DataDir::own(const std::filesystem::path& folder,
     DataDir owned{std::filesystem::absolute(folder), lock};
     if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
         return fail(DataDirError{folder.string() + " belongs to a node that is running"});
+    }
+    return owned;
+}
+
+Result<DataDir, DataDirError> DataDir::own(const std::filesystem::path& folder,
+                                           crypto::Random& random) {
+    TRY(auto owned, locked(folder));
+    TRY_VOID(ensure_secrets(owned.folder_, random));
+    // A node lives here from now on.
+    std::error_code ignored;
+    std::filesystem::remove(owned.folder_ / kRestoringFile, ignored);
+    return owned;
+}
+
+Result<DataDir, DataDirError> DataDir::restoring(const std::filesystem::path& folder,
+                                                 const Secret& words, crypto::Random& random) {
+    TRY(auto owned, locked(folder));
+    std::error_code ignored;
+    const bool begun = std::filesystem::exists(owned.folder_ / kRestoringFile, ignored);
+    const bool has_seed = std::filesystem::exists(owned.folder_ / kSeedFile, ignored);
+    if (!begun && (has_seed || std::filesystem::exists(owned.folder_ / kDatabaseFile, ignored))) {
+        return fail(DataDirError{.detail = "there is a node in " + folder.string() +
+                                           " already: restore into an empty folder",
+                                 .misused = true});
+    }
+    if (has_seed) {
+        TRY(const auto there, owned.words());
+        if (as_text(there.reveal()) != as_text(words.reveal())) {
+            return fail(
+                DataDirError{.detail = "a restore of other words was begun in " + folder.string(),
+                             .misused = true});
+        }
+    }
+    // Before the seed, so that what a crash leaves can be gone on with.
+    if (!begun) TRY_VOID(write_private(owned.folder_ / kRestoringFile, "\n"));
+    if (!has_seed) {
+        TRY_VOID(
+            write_private(owned.folder_ / kSeedFile, std::string{as_text(words.reveal())} + "\n"));
     }
     TRY_VOID(ensure_secrets(owned.folder_, random));
     return owned;

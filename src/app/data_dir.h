@@ -29,6 +29,10 @@ public:
     // this process until it goes.
     static Result<DataDir, DataDirError> own(const std::filesystem::path& folder,
                                              crypto::Random& random);
+    // For a restore from the words alone: owned, with these words as its seed. Refused where there
+    // is a seed or a database, but for one that such a restore has begun with the same words.
+    static Result<DataDir, DataDirError> restoring(const std::filesystem::path& folder,
+                                                   const Secret& words, crypto::Random& random);
     // For reading beside its owner. Fails if there is nothing.
     static Result<DataDir, DataDirError> look(const std::filesystem::path& folder);
 
@@ -48,6 +52,8 @@ public:
     Result<std::string, DataDirError> operator_address() const;
 
 private:
+    static Result<DataDir, DataDirError> locked(const std::filesystem::path& folder);
+
     DataDir(std::filesystem::path folder, int lock) : folder_{std::move(folder)}, lock_{lock} {}
 
     std::filesystem::path folder_;

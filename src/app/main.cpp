@@ -17,17 +17,25 @@ struct Arguments {
     bool json = false;
     bool full = false;
     int limit = 100;
-    std::int64_t amount_sats = 0;
-    std::string request;
     std::string target;
     ServeArguments serve;
+    WalletArguments wallet;
+    RestoreArguments restore;
 
     std::string folder() const {
         if (!data_dir.empty()) return data_dir;
         return dev ? "nutgate-dev" : "nutgate-data";
     }
     Output output() const { return json ? Output::Json : Output::Text; }
+    // With the options that all commands have.
+    WalletArguments of_wallet(WalletArguments given) const {
+        given.data_dir = folder();
+        given.output = output();
+        return given;
+    }
 };
+
+constexpr std::int64_t kSatsMax = 2'100'000'000'000'000;
 
 CLI::App* add_command(CLI::App& parent, Arguments& arguments, const std::string& name,
                       const std::string& what) {
@@ -63,25 +71,110 @@ void add_serve(CLI::App& app, Arguments& a, int& result) {
     command->callback([&] { result = serve(s); });
 }
 
-void add_wallet(CLI::App& app, Arguments& a, int& result) {
-    CLI::App* wallet = app.add_subcommand("wallet", "the ecash that the node holds");
-    wallet->require_subcommand(1);
-    add_command(*wallet, a, "balance", "what is held at which mint")->callback([&] {
+void add_reading_wallet(CLI::App& wallet, Arguments& a, int& result) {
+    add_command(wallet, a, "balance", "what is held at which mint")->callback([&] {
         result = wallet_balance(a.folder(), a.output());
     });
     CLI::App* operations =
-        add_command(*wallet, a, "operations", "operations with mints, newest first");
+        add_command(wallet, a, "operations", "operations with mints, newest first");
     operations->add_option("--limit", a.limit, "at most so many")->check(CLI::Range(1, 10'000));
     operations->callback([&] { result = wallet_operations(a.folder(), a.limit, a.output()); });
-    add_command(*wallet, a, "seed", "show the words that back up the ecash, on a terminal only")
+    add_command(wallet, a, "seed", "show the words that back up the ecash, on a terminal only")
         ->callback([&] { result = wallet_seed(a.folder(), a.output()); });
-    CLI::App* send = add_command(*wallet, a, "send", "take from the revenue, as a Cashu token");
-    send->add_option("AMOUNT", a.amount_sats, "in sat")
-        ->required()
-        ->check(CLI::Range(1, 100'000'000));
-    send->add_option("--request", a.request,
-                     "32 hex digits that name this payout: again the same, again the same token");
-    send->callback([&] { result = wallet_send(a.folder(), a.amount_sats, a.request, a.output()); });
+}
+
+void add_mints(CLI::App& wallet, Arguments& a, int& result) {
+    WalletArguments& w = a.wallet;
+    CLI::App* mints =
+        add_command(wallet, a, "mints", "whose ecash is held: each mint's role, amount and limit");
+    // One level below it, options of its own are parsed first.
+    const auto add = [&](const char* name, const char* what, int (*run)(const WalletArguments&)) {
+        CLI::App* command = add_command(*mints, a, name, what);
+        command->add_option("URL", w.mint, "the mint's, or \"embedded\"")->required();
+        command->callback([&a, &w, &result, run] { result = run(a.of_wallet(w)); });
+        return command;
+    };
+    add("add", "take its tokens from now on, or set its limit", wallet_mints_add)
+        ->add_option("--exposure-sats", w.exposure_sats, "most that is held there, in sat")
+        ->check(CLI::Range(std::int64_t{0}, kSatsMax));
+    add("remove", "take its tokens no more; what is held there stays spendable",
+        wallet_mints_remove);
+    add("info", "ask the mint what it is, through the running node", wallet_mints_info);
+    mints->callback([&a, &result, mints] {
+        if (mints->get_subcommands().empty()) result = wallet_mints(a.folder(), a.output());
+    });
+}
+
+void add_writing_wallet(CLI::App& wallet, Arguments& a, int& result) {
+    WalletArguments& w = a.wallet;
+    const auto add = [&](const char* name, const char* what, int (*run)(const WalletArguments&)) {
+        CLI::App* command = add_command(wallet, a, name, what);
+        command->add_option("--request", w.request,
+                            "32 hex digits that name it: again the same, again the same result");
+        command->callback([&a, &w, &result, run] { result = run(a.of_wallet(w)); });
+        return command;
+    };
+    const auto add_amount = [&](CLI::App* command) {
+        command->add_option("SATS", w.amount_sats, "in sat")
+            ->required()
+            ->check(CLI::Range(std::int64_t{1}, kSatsMax));
+    };
+    const auto add_mint = [&](CLI::App* command, const char* what) {
+        command->add_option("--mint", w.mint, what);
+    };
+    CLI::App* send = add("send", "take from the revenue, as a Cashu token", wallet_send);
+    add_amount(send);
+    add_mint(send, "of this mint, if it has as much");
+    add("receive", "put a token in; what it is worth can be withdrawn", wallet_receive)
+        ->add_option("TOKEN", w.text, "a Cashu token")
+        ->required();
+    CLI::App* pay = add("pay", "pay an invoice out of the revenue", wallet_pay);
+    pay->alias("melt");
+    pay->add_option("BOLT11", w.text, "an invoice that names its amount")->required();
+    add_mint(pay, "with ecash of this mint");
+    CLI::App* swap = add("swap", "move ecash from one of the node's mints to another", wallet_swap);
+    add_amount(swap);
+    swap->add_option("--from", w.from, "mint that pays")->required();
+    swap->add_option("--to", w.to, "mint where it is to arrive")->required();
+    CLI::App* fund = add("fund", "have a Lightning backend of the node pay for ecash", wallet_fund);
+    add_amount(fund);
+    add_mint(fund, "at this mint; without it, the primary");
+    fund->add_option("--fee-max-sats", w.fee_max_sats,
+                     "most that it may cost (default half a percent and 10 sat)")
+        ->check(CLI::Range(std::int64_t{0}, kSatsMax));
+    CLI::App* consolidate =
+        add_command(wallet, a, "consolidate", "make few proofs of many, at each mint");
+    consolidate->callback([&a, &w, &result] { result = wallet_consolidate(a.of_wallet(w)); });
+}
+
+void add_restore(CLI::App& wallet, Arguments& a, int& result) {
+    CLI::App* restore = add_command(
+        wallet, a, "restore",
+        "search the mints for ecash of the seed: by the running node, or into a new data dir");
+    restore->add_option("--config", a.restore.config_file,
+                        "for a lost data dir: the node's file, whose outside mints are searched");
+    restore->add_option("--words-file", a.restore.words_file,
+                        "for a lost data dir: the seed's words; without it, standard input");
+    restore->callback([&] {
+        if (a.restore.config_file.empty() && a.restore.words_file.empty()) {
+            result = wallet_restore_running(a.of_wallet(a.wallet));
+        } else if (a.restore.config_file.empty() || a.dev) {
+            result = complain("--words-file needs --config, and goes without --dev", kMisused);
+        } else {
+            a.restore.data_dir = a.folder();
+            a.restore.output = a.output();
+            result = wallet_restore(a.restore);
+        }
+    });
+}
+
+void add_wallet(CLI::App& app, Arguments& a, int& result) {
+    CLI::App* wallet = app.add_subcommand("wallet", "the ecash that the node holds");
+    wallet->require_subcommand(1);
+    add_reading_wallet(*wallet, a, result);
+    add_mints(*wallet, a, result);
+    add_writing_wallet(*wallet, a, result);
+    add_restore(*wallet, a, result);
 }
 
 void add_others(CLI::App& app, Arguments& a, int& result) {

@@ -408,6 +408,8 @@ void Node::make_operator_face() {
     operator_ = std::make_unique<http::Server>(server, metrics_);
     admin::add_routes(*operator_,
                       {.cashier = *cashier_,
+                       .wallet = *wallet_,
+                       .way_to = [this](const auto& mint) { return way_of_operator(mint); },
                        .metrics = metrics_,
                        .operator_token = operator_token_,
                        .refresh_metrics = {},

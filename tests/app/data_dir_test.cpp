@@ -66,3 +66,33 @@ TEST_CASE("data dir: play money can never become real") {
     CHECK(stamp(**database, Money::Dev).has_value());
     CHECK_FALSE(stamp(**database, Money::Bitcoin).has_value());
 }
+
+TEST_CASE("data dir: a restore takes an empty folder, and goes on only with the same words") {
+    const test::TempDir temp;
+    crypto::SystemRandom random;
+    const auto path = temp.path() / "node";
+    const Secret words{to_bytes(crypto::new_mnemonic(random))};
+    const Secret others{to_bytes(crypto::new_mnemonic(random))};
+    for (int i = 0; i < 2; ++i) {
+        const auto folder = DataDir::restoring(path, words, random);
+        REQUIRE(folder.has_value());
+        CHECK_EQ(as_text(folder->words()->reveal()), as_text(words.reveal()));
+        CHECK_EQ(mode_of(path / "seed"), 0600);
+    }
+    CHECK(DataDir::restoring(path, others, random).error().misused);
+    REQUIRE(DataDir::own(path, random).has_value());
+    // A node lives there now.
+    CHECK(DataDir::restoring(path, words, random).error().misused);
+    CHECK_EQ(as_text(DataDir::look(path)->words()->reveal()), as_text(words.reveal()));
+}
+
+TEST_CASE("data dir: a restore into a node's folder is refused and changes nothing") {
+    const test::TempDir temp;
+    crypto::SystemRandom random;
+    const auto path = temp.path() / "node";
+    REQUIRE(DataDir::own(path, random).has_value());
+    const std::string before{as_text(DataDir::look(path)->words()->reveal())};
+    const Secret words{to_bytes(crypto::new_mnemonic(random))};
+    CHECK(DataDir::restoring(path, words, random).error().misused);
+    CHECK_EQ(as_text(DataDir::look(path)->words()->reveal()), before);
+}

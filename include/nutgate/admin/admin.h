@@ -3,17 +3,23 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "nutgate/base/metrics.h"
 #include "nutgate/base/secret.h"
 #include "nutgate/cashier/cashier.h"
+#include "nutgate/cashu/mint_client.h"
+#include "nutgate/cashu/wallet.h"
 #include "nutgate/http/server.h"
 
 namespace nutgate::admin {
 
 struct Services {
     Cashier& cashier;
+    cashu::Wallet& wallet;
+    // How to ask a mint about itself, trusted or not; null where this node does not go.
+    std::function<std::unique_ptr<cashu::MintClient>(const cashu::MintUrl&)> way_to;
     metrics::Registry& metrics;
     const Secret& operator_token;
     // Brings gauges up to date before they are read; may be empty.
