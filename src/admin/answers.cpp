@@ -90,6 +90,10 @@ ApiError of_cashier(const CashierError& error) {
         case Code::CountOutOfRange:
         case Code::LimitInvalid:
         case Code::InvoiceUnknown:
+        case Code::RequestUnknown:
+        case Code::RequestExpired:
+        case Code::RequestPaid:
+        case Code::PaymentUnfit:
         case Code::TooManyInvoices:
         case Code::LightningOff:
         case Code::LightningUnreachable:

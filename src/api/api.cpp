@@ -135,6 +135,8 @@ Api::~Api() = default;
 void Api::add_routes(http::Server& server) {
     add_balance_routes(server, *impl_, "/v1/balance");
     add_balance_routes(server, *impl_, "/v1/wallet");
+    add_request_routes(server, *impl_, "/v1/balance");
+    add_request_routes(server, *impl_, "/v1/wallet");
     add_lightning_routes(server, *impl_, "/lightning");
     add_lightning_routes(server, *impl_, "/v1/balance/lightning");
     add_info_routes(server, *impl_);

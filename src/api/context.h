@@ -53,6 +53,7 @@ Result<KeyId, http::ApiError> identify(Context& context, const http::Request& re
 
 void add_balance_routes(http::Server& server, Context& context, const std::string& prefix);
 void add_lightning_routes(http::Server& server, Context& context, const std::string& prefix);
+void add_request_routes(http::Server& server, Context& context, const std::string& prefix);
 void add_info_routes(http::Server& server, Context& context);
 void add_mint_routes(http::Server& server, Context& context);
 

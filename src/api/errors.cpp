@@ -89,6 +89,18 @@ ApiError of_code(Code code) {
             return make(404, "invalid_request_error", "invoice_not_found", "Invoice not found");
         case Code::InvoiceMalformed:
             return invalid("invalid_bolt11", "This is not a BOLT11 invoice.");
+        case Code::RequestUnknown:
+            return make(404, "invalid_request_error", "request_not_found",
+                        "There is no such payment request.");
+        case Code::RequestExpired:
+            return make(410, "invalid_request_error", "request_expired",
+                        "This payment request has expired. The token was not touched.");
+        case Code::RequestPaid:
+            return make(409, "invalid_request_error", "request_paid",
+                        "This payment request was paid by another token. Yours was not touched.");
+        case Code::PaymentUnfit:
+            return invalid("payment_unfit",
+                           "That is not what was asked for. The token was not touched:");
         case Code::TooManyInvoices:
             return make(503, "api_error", "too_many_invoices",
                         "Too many invoices are open at the moment. Try again later.");
@@ -138,9 +150,9 @@ ApiError of_code(Code code) {
 http::ApiError to_api_error(const CashierError& error) {
     ApiError answer = of_code(error.code);
     // With the numbers: they say how much more a token needs.
-    if (error.code == Code::TokenFeesExceedAmount && !error.detail.empty()) {
-        answer.message += " " + error.detail + ".";
-    }
+    const bool tells =
+        error.code == Code::TokenFeesExceedAmount || error.code == Code::PaymentUnfit;
+    if (tells && !error.detail.empty()) answer.message += " " + error.detail + ".";
     if (error.code == Code::LimitInvalid) answer.param = "validity_date";
     const bool temporary = answer.status == 503;
     if (error.retry_after || temporary) {

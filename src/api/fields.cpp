@@ -88,6 +88,30 @@ Parsed<std::optional<std::int64_t>> Fields::integer(std::string_view name) const
     return std::optional{value};
 }
 
+Parsed<std::optional<bool>> Fields::flag(std::string_view name) const {
+    const auto found = body_.find(name);
+    if (found == body_.end() || found->is_null()) return std::optional<bool>{};
+    if (!found->is_boolean()) {
+        return fail(invalid_field(name, std::string{name} + " must be true or false"));
+    }
+    return std::optional{found->get<bool>()};
+}
+
+Parsed<std::vector<std::string>> Fields::texts(std::string_view name, std::size_t most) const {
+    std::vector<std::string> items;
+    const auto found = body_.find(name);
+    if (found == body_.end() || found->is_null()) return items;
+    const bool listed =
+        found->is_array() && found->size() <= most &&
+        std::ranges::all_of(*found, [](const auto& item) { return item.is_string(); });
+    if (!listed) {
+        return fail(invalid_field(name, std::string{name} + " must be a list of at most " +
+                                            std::to_string(most) + " texts"));
+    }
+    for (const auto& item : *found) items.push_back(item.get<std::string>());
+    return items;
+}
+
 Parsed<std::string> Fields::required_text(std::string_view name) const {
     TRY(auto value, text(name));
     if (!value || value->empty()) {

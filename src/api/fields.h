@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "nutgate/base/result.h"
 #include "nutgate/http/error_envelope.h"
@@ -27,6 +28,10 @@ public:
 
     Parsed<std::optional<std::string>> text(std::string_view name) const;
     Parsed<std::optional<std::int64_t>> integer(std::string_view name) const;
+
+    Parsed<std::optional<bool>> flag(std::string_view name) const;
+    // Of a body: at most so many. Absent: none.
+    Parsed<std::vector<std::string>> texts(std::string_view name, std::size_t most) const;
 
     Parsed<std::string> required_text(std::string_view name) const;
     Parsed<std::int64_t> required_integer(std::string_view name) const;

@@ -373,6 +373,7 @@ void Node::make_public_face() {
             std::to_string(to_unix_milliseconds(clock_.now())));
     };
     api_ = std::make_unique<api::Api>(api::Services{.cashier = *cashier_,
+                                                    .wallet = *wallet_,
                                                     .keyring = *keyring_,
                                                     .methods = methods_,
                                                     .mint = mint_.get(),

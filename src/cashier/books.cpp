@@ -164,7 +164,7 @@ Result<void, store::StoreFailure> CashierBooks::migrate(store::Database& databas
 
 Result<void, SettlerRefusal> CashierBooks::received(Tx& tx, const Received& event) {
     const auto row = tx.query_one(
-        "SELECT kind, key, balance_limit, limit_reset, valid_until, identity FROM deposit "
+        "SELECT kind, key, balance_limit, limit_reset, valid_until, identity, request FROM deposit "
         "WHERE reference = $1",
         std::string_view{event.reference});
     if (!row) return fail(refusal("no such deposit", event.reference));
@@ -188,6 +188,11 @@ Result<void, SettlerRefusal> CashierBooks::received(Tx& tx, const Received& even
         "UPDATE deposit SET state = $2, credited = $3, ended_at = $4, failure = NULL "
         "WHERE identity = $1",
         identity, stored(RowState::Done), event.credited, clock_.now());
+    if (row->is_null(6)) return {};
+    tx.execute(
+        "UPDATE token_request SET state = $2, credited = credited + $3, paid_at = $4 "
+        "WHERE lookup = $1",
+        row->id<InvoiceLookup>(6), stored(RequestState::Paid), event.credited, clock_.now());
     return {};
 }
 

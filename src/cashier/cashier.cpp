@@ -125,6 +125,8 @@ Result<void, CashierError> Cashier::Impl::forget_what_came_to_nothing() {
                    stored(InvoiceState::Cancelled), now - kRefusedForgotten);
         tx.execute("DELETE FROM deposit WHERE state = $1 AND ended_at < $2",
                    stored(RowState::Failed), now - kRefusedForgotten);
+        tx.execute("DELETE FROM token_request WHERE state = $1 AND expires_at < $2",
+                   stored(RequestState::Pending), now - kRefusedForgotten);
         tx.execute("DELETE FROM transit WHERE state = $1 AND ended_at < $2",
                    stored(TransitState::Failed), now - kRefusedForgotten);
         return {};

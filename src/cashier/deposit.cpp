@@ -22,6 +22,8 @@ bool serves(const StoredDeposit& row, DepositKind kind, const KeyId& key) {
     return row.kind == kind && row.key == key;
 }
 
+std::string text_of(Msat amount) { return std::to_string(amount.raw()) + " msat"; }
+
 // A token as it was presented, with its amounts and signatures: a damaged copy is refused, and the
 // good one with the same secrets is not.
 TokenIdentity presented_as(const cashu::Token& token) {
@@ -116,27 +118,34 @@ Result<Cashier::Impl::Begun, CashierError> Cashier::Impl::begin_deposit(
         payment = wallet.payment(*swap);
     } else {
         TRY(receive, wallet.prepare_receive(token));
+        if (wallet.worth(*receive) < target.at_least) {
+            return fail(make_error(Code::PaymentUnfit, "net of its mint's fee it is worth " +
+                                                           text_of(wallet.worth(*receive)) +
+                                                           " of " + text_of(target.at_least)));
+        }
     }
     const std::string reference = reference_of(identity);
     return database.transact([&](Tx& tx) -> Result<Begun, CashierError> {
         const auto row = read_deposit(tx, identity);
         if (row && !row->may_begin_again()) return Begun{row->operation, false};
+        if (target.request) TRY_VOID(claim_request(tx, *target.request, identity));
         TRY(const auto operation, presented.foreign
                                       ? wallet.begin_melt(tx, *swap, reference)
                                       : wallet.begin_receive(tx, *receive, reference));
         tx.execute(
             "INSERT INTO deposit (identity, reference, kind, key, balance_limit, limit_reset, "
-            "valid_until, mint, operation, state, created_at, payment_hash) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+            "valid_until, mint, operation, state, created_at, payment_hash, request) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
             "ON CONFLICT (identity) DO UPDATE SET kind = excluded.kind, key = excluded.key, "
             "balance_limit = excluded.balance_limit, limit_reset = excluded.limit_reset, "
             "valid_until = excluded.valid_until, operation = excluded.operation, "
-            "state = excluded.state, payment_hash = excluded.payment_hash, failure = NULL, "
+            "state = excluded.state, payment_hash = excluded.payment_hash, request = "
+            "excluded.request, failure = NULL, "
             "ended_at = NULL",
             identity, std::string_view{reference}, stored(target.kind), target.key,
             target.limits.balance_limit, stored(target.limits.reset), target.limits.valid_until,
             std::string_view{token.mint.text()}, operation, stored(RowState::Submitted),
-            clock.now(), payment);
+            clock.now(), payment, target.request);
         // The mint that is to pay our quote has seen it already.
         if (payment) TRY_VOID(books.claim(tx, *payment));
         return Begun{operation, true};

@@ -113,6 +113,10 @@ Prospect prospect_of(Code code) {
         case Code::AmountOutOfRange:
         case Code::InvoiceUnknown:
         case Code::InvoiceMalformed:
+        case Code::RequestUnknown:
+        case Code::RequestExpired:
+        case Code::RequestPaid:
+        case Code::PaymentUnfit:
         case Code::LightningOff:
         case Code::LightningRefused:
         case Code::NoBalance:

@@ -152,6 +152,9 @@ struct Cashier::Impl {
         DepositKind kind;
         KeyId key;
         KeyLimits limits;
+        // Of a payment that was asked for.
+        std::optional<InvoiceLookup> request{};
+        Msat at_least{};
     };
     struct Begun {
         OperationId operation;
@@ -194,6 +197,15 @@ struct Cashier::Impl {
     // Asks, and books what arrived. True if the invoice is paid now.
     Result<bool, CashierError> ask(const StoredInvoice& invoice);
     Result<InvoiceStatus, CashierError> status_of(StoredInvoice invoice, bool may_have_key);
+
+    // token_request.cpp
+    struct StoredRequest;
+    Result<std::optional<StoredRequest>, CashierError> find_request(const InvoiceLookup& lookup);
+    // In the transaction that begins its payment by this token.
+    Result<void, CashierError> claim_request(store::Tx& tx, const InvoiceLookup& lookup,
+                                             const TokenIdentity& token) const;
+    // Invoices and requests, neither paid nor expired.
+    std::int64_t count_open(store::Reader& reader) const;
 
     // owner.cpp
     // Revenue, and what the owner put in or a restore found, less what it cost: mints' fees and

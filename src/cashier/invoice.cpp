@@ -120,10 +120,7 @@ Result<void, CashierError> Cashier::Impl::store_opening(const InvoiceRequest& re
                                                         const InvoiceLookup& lookup,
                                                         std::string_view label) {
     return database.transact([&](Tx& tx) -> Result<void, CashierError> {
-        const auto open =
-            tx.query_one("SELECT COUNT(*) FROM invoice WHERE state IN ($1, $2) AND expires_at > $3",
-                         stored(InvoiceState::Opening), stored(InvoiceState::Pending), clock.now());
-        if (open->integer(0) >= options.invoices_open_max) {
+        if (count_open(tx) >= options.invoices_open_max) {
             return fail(make_error(Code::TooManyInvoices));
         }
         tx.execute(

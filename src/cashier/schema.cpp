@@ -15,6 +15,7 @@ namespace {
 // mint's token pays; deposit.foreign_change: what came back of it as ecash of that mint.
 // payout.fee: the most that it may cost while it is under way, then what it did. transit: our own
 // money on its way to a mint, by its payment.
+// Third: token_request: found as an invoice is; the deposits that paid it name it.
 constexpr store::Migration kMigrations[] = {
     {1, R"sql(
 CREATE TABLE settlement (
@@ -113,6 +114,28 @@ CREATE TABLE transit (
     ended_at     BIGINT
 );
 CREATE INDEX transit_state ON transit (state)
+)sql"},
+    {3, R"sql(
+CREATE TABLE token_request (
+    lookup        BLOB PRIMARY KEY,
+    purpose       BIGINT NOT NULL,
+    key           BLOB NOT NULL,
+    balance_limit BIGINT,
+    limit_reset   BIGINT NOT NULL,
+    valid_until   BIGINT,
+    amount        BIGINT CHECK (amount > 0),
+    unit          TEXT NOT NULL,
+    mints         TEXT NOT NULL,
+    single_use    BIGINT NOT NULL,
+    state         BIGINT NOT NULL,
+    credited      BIGINT NOT NULL DEFAULT 0,
+    created_at    BIGINT NOT NULL,
+    expires_at    BIGINT NOT NULL,
+    paid_at       BIGINT
+);
+CREATE INDEX token_request_open ON token_request (state, expires_at);
+ALTER TABLE deposit ADD COLUMN request BLOB;
+CREATE INDEX deposit_request ON deposit (request)
 )sql"},
 };
 

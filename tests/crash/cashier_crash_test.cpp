@@ -110,7 +110,37 @@ void payout_once(Driver drive) {
         });
 }
 
+void request_once(Driver drive) {
+    Beginning world;
+    std::string id;
+    drive(
+        world,
+        [&](Node& node) {
+            id.clear();
+            const auto opened = node.cashier->open_request({.amount = 20_sat});
+            if (!opened) return;
+            id = opened->request_id;
+            (void)node.cashier->pay_request(id, *cashu::parse_token(world.token));
+        },
+        [&](Node& node) {
+            if (id.empty()) return;
+            for (int i = 0; i < 2; ++i) {
+                REQUIRE(node.cashier->pay_request(id, *cashu::parse_token(world.token)));
+                const auto status = node.cashier->request_status(id);
+                REQUIRE(status->key.has_value());
+                CHECK(status->credited == 21'000_msat);
+                CHECK(node.balance(*status->key) == 21'000_msat);
+            }
+            const auto other = node.cashier->pay_request(id, *cashu::parse_token(world.top_up));
+            CHECK_FALSE(other.has_value());
+        });
+}
+
 }  // namespace
+
+TEST_CASE("crash: a request for a token is paid once") { request_once(at_every_step); }
+
+TEST_CASE("network: a request for a token is paid once") { request_once(at_every_call); }
 
 TEST_CASE("crash: a token's deposit makes its key once") { deposit_once(at_every_step); }
 

@@ -25,6 +25,7 @@ namespace nutgate::api {
 
 struct Services {
     Cashier& cashier;
+    cashu::Wallet& wallet;
     Keyring& keyring;
     const payment::PaymentMethods& methods;
     cashu::Mint* mint;  // Null: no /mint.

@@ -91,6 +91,15 @@ public:
     // Asks about invoices whose turn it is; the younger, the oftener. Returns how many were paid.
     // The watcher's body.
     Result<int, CashierError> settle_invoices();
+    // Expires as an invoice does, and counts as one among those that are open. Fails with
+    // TokenMintForeign if it names a mint that is not trusted.
+    Result<OpenRequest, CashierError> open_request(const TokenRequest& request);
+    // The proofs of a payment, net of their mint's fee at least the amount. The same again is what
+    // it was; of a single-use request others are RequestPaid.
+    Result<Deposit, CashierError> pay_request(std::string_view request_id,
+                                              const cashu::Token& token);
+    Result<RequestStatus, CashierError> request_status(std::string_view request_id);
+
     // A push said that something happened to this payment: asks about it at once.
     void hint(const PaymentHash& payment);
 

@@ -52,6 +52,12 @@ struct CashierError {
         LightningUnreachable,
         LightningRefused,
 
+        // Of a request for a token.
+        RequestUnknown,
+        RequestExpired,
+        RequestPaid,   // For single use, and by other proofs than these.
+        PaymentUnfit,  // Of another mint or unit than asked for, or worth less; detail says which.
+
         // Of a refund or the owner's payout.
         NoBalance,
         BalanceTooSmall,  // Below one sat, which stays on the key.

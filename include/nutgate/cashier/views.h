@@ -61,6 +61,35 @@ enum class InvoiceState : std::int16_t {
 };
 std::string_view to_text(InvoiceState state);  // As clients know it: "settlement_pending".
 
+// Asks for a token (NUT-18), to create a key or to top one up.
+struct TokenRequest {
+    std::optional<Sat> amount{};  // Empty: whatever is paid.
+    cashu::Unit unit = cashu::Unit::Sat;
+    std::vector<cashu::MintUrl> mints{};  // Empty: all that are trusted.
+    bool single_use = true;
+    InvoicePurpose purpose = InvoicePurpose::Create;
+    std::optional<KeyId> key{};  // For TopUp.
+    KeyLimits limits{};          // For Create.
+};
+
+struct OpenRequest {
+    std::string request_id;  // As an invoice's: a secret.
+    std::vector<cashu::MintUrl> mints;
+    Time expires_at;
+};
+
+enum class RequestState : std::int16_t { Pending = 1, Paid = 2 };  // Stored.
+
+struct RequestStatus {
+    bool paid = false;
+    bool expired = false;      // And not paid.
+    std::optional<KeyId> key;  // Paid, and to create.
+    Msat credited;
+    std::optional<Time> paid_at;
+    Time created_at;
+    Time expires_at;
+};
+
 struct InvoiceStatus {
     InvoiceState state = InvoiceState::Pending;
     InvoicePurpose purpose = InvoicePurpose::Create;

@@ -1,6 +1,6 @@
 // An outside wallet at the embedded mint, and a buyer who pays with what it holds.
 import assert from 'node:assert/strict';
-import { CheckStateEnum, Wallet, getEncodedToken } from '@cashu/cashu-ts';
+import { CheckStateEnum, Wallet, decodePaymentRequest, getEncodedToken } from '@cashu/cashu-ts';
 
 const { NUTGATE_URL } = process.env;
 const MINT = `${NUTGATE_URL}/mint`;
@@ -141,10 +141,54 @@ const known = await call('/v1/balance/create', { body: { initial_balance_token: 
 assert.equal(known.status, 200, JSON.stringify(known));
 assert.equal(known.balance, 8_000);
 
+// A request for a token: this wallet reads both of its texts, and pays it where they say.
+const asked = await call('/v1/balance/request', {
+  body: { amount_sats: 100, mints: [MINT], description: 'a hundred sats of answers' },
+});
+assert.equal(asked.status, 200, JSON.stringify(asked));
+for (const text of [asked.creqA, asked.creqB]) {
+  const request = decodePaymentRequest(text);
+  assert.equal(request.id, asked.request_id);
+  assert.equal(Number(request.amount), 100);
+  assert.equal(request.unit, 'sat');
+  assert.equal(request.singleUse, true);
+  assert.deepEqual(request.mints, [MINT]);
+  assert.equal(request.description, 'a hundred sats of answers');
+  assert.equal(request.getTransport('post').target, asked.url);
+}
+assert.match(asked.creqA, /^creqA/);
+assert.match(asked.creqB, /^CREQB1/);
+const path = new URL(decodePaymentRequest(asked.creqA).getTransport('post').target).pathname;
+assert.equal((await call(path)).status, 'pending');
+const payment = (proofs) => ({
+  id: asked.request_id, mint: MINT, unit: 'sat',
+  proofs: proofs.map((proof) => ({ ...proof, amount: Number(proof.amount) })),
+});
+const tooLittle = await take(60);
+const unfit = await call(path, { body: payment(tooLittle) });
+assert.equal(unfit.error.code, 'payment_unfit', JSON.stringify(unfit));
+purse = [...purse, ...tooLittle];
+const enough = await take(100);
+for (let i = 0; i < 2; i++) {
+  const taken = await call(path, { body: payment(enough) });
+  assert.equal(taken.amount_received_msats, 100_000, JSON.stringify(taken));
+}
+const byRequest = await call(path);
+assert.match(byRequest.api_key, /^sk-[0-9a-f]{64}$/);
+const second = await call(path, { body: payment(tooLittle) });
+assert.notEqual(second.error, undefined);
+assert.equal((await call('/v1/balance/info', { key: byRequest.api_key })).balance, 100_000);
+const more = await call('/v1/balance/request', {
+  key: byRequest.api_key, body: { single_use: false, unit: 'sat' },
+});
+assert.equal(more.amount, null);
+assert.equal((await call('/v1/balance/request', { body: { mints: ['https://x.example'] } })).error.param,
+  'mints');
+
 // Whatever happened above, the wallet's money is there, none lost and none made.
 const states = await wallet.checkProofsStates(purse);
 assert.ok(states.every((state) => state.state === CheckStateEnum.UNSPENT));
-assert.equal(sum(purse), 3000 - 1000 - 500 - 250 + 750 + wholeSats - 8);
+assert.equal(sum(purse), 3000 - 1000 - 500 - 250 + 750 + wholeSats - 8 - 100);
 
 // From the seed alone, NUT-09 finds the same proofs again.
 const restored = new Wallet(MINT, { unit: 'sat', bip39seed: new Uint8Array(64).fill(7) });
