@@ -39,8 +39,11 @@ TEST_CASE("mint ways: a stranger's URL leads to public addresses only, the opera
           http::Reach::PublicOnly);
     CHECK(reach_of(Roads::Real, "https://10.0.0.7", MintRole::Guest) == http::Reach::PublicOnly);
     CHECK(reach_of(Roads::Real, "https://10.0.0.7", MintRole::Trusted) == http::Reach::Anywhere);
-    CHECK(reach_of(Roads::Play, "http://127.0.0.1:3338", MintRole::Guest) ==
-          http::Reach::Anywhere);
+    CHECK(reach_of(Roads::Play, "http://127.0.0.1:3338", MintRole::Guest) == http::Reach::Anywhere);
+    CHECK(goes(Roads::Real, "http://127.0.0.1:3338", MintRole::Trusted));
+    // Tokens are money: not in the clear.
+    CHECK_FALSE(goes(Roads::Real, "http://mint.example.com", MintRole::Trusted));
+    CHECK_FALSE(goes(Roads::Real, "http://mint.example.com", MintRole::Guest));
 }
 
 TEST_CASE("mint ways: play money stays on this machine") {
