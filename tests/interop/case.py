@@ -60,6 +60,9 @@ class WalletCase(harness.NodeCase):
     proxied = False       # Whether the mint is called by the proxy's address.
     settings: dict = {}   # More for the mint's environment.
     filled = 3000         # What the peer's wallet has at the start.
+    # Nutshell's own statistic rounds a fee up per keyset, where the rule rounds up once: by how much it
+    # may say too much, for swaps of more than one keyset.
+    fees_told_too_high = 0
 
     def setUp(self) -> None:
         super().setUp()
@@ -220,7 +223,8 @@ class WalletCase(harness.NodeCase):
         self.note(f"paid in {self.paid_in} = node {at_node} + peer's wallet {at_wallet} + tokens in "
                   f"hand {in_hand} + fees {fees}")
         self.assertEqual(good, at_node + at_wallet + in_hand, "what is good at the mint")
-        self.assertEqual(self.paid_in, good + fees, "what was paid in")
+        self.assertIn(good + fees - self.paid_in, range(self.fees_told_too_high + 1),
+                      f"what was paid in: {self.paid_in}, good: {good}, fees: {fees}")
         self.assertEqual(self.node.stop(), 0)
         self.audit()
 

@@ -29,6 +29,9 @@ class Asked(threading.Thread):
 
 
 class Killing(case.WalletCase):
+    """With 256 sat of somebody else's in the wallet, and 128 of which a chat is bought, the refund of 127
+    does not fit without a swap, and its fee is there."""
+
     proxied = True
 
     def until_created(self, token: str) -> str:
@@ -78,24 +81,24 @@ class MintKilled(Killing):
         asked.join()
 
     def runs_through(self, after_the_mint: bool) -> None:
-        self.buy(300)
+        self.buy(256)
         token = self.hand_out(80)
         self.held(SWAP, after_the_mint, lambda: self.create(token))
         self.until_created(token)
 
         hold = fault_proxy.Hold(after_the_mint, then_lose=True)
         self.proxy.on("POST", ISSUE, hold)
-        path = self.invoice(45)
+        path = self.invoice(128)
         hold.wait_reached()
         self.mint.kill()
         hold.release()
         self.mint.start()
-        key = self.until_bought(path, 45)
+        key = self.until_bought(path, 128)
 
         self.chat(key)
         self.held(SWAP, after_the_mint, lambda: self.node.ask("/v1/balance/refund", "POST", key=key))
         refund = self.until_refunded(key)
-        self.assertEqual(case.tokens.worth(refund), 44)
+        self.assertEqual(case.tokens.worth(refund), 127)
         self.redeem(refund)
         self.close_books()
 
@@ -163,7 +166,7 @@ class NodeKilled(Killing):
         asked.join()
 
     def runs_through(self, after_the_mint: bool) -> None:
-        self.buy(300)
+        self.buy(256)
         token = self.hand_out(80)
         self.held(SWAP, after_the_mint, lambda: self.create(token))
         self.until_created(token)
@@ -172,15 +175,15 @@ class NodeKilled(Killing):
 
         def order() -> None:
             nonlocal path
-            path = self.invoice(45)
+            path = self.invoice(128)
         self.held(ISSUE, after_the_mint, order)
-        key = self.until_bought(path, 45)
+        key = self.until_bought(path, 128)
 
         self.chat(key)
         self.node.until_posted()
         self.held(SWAP, after_the_mint, lambda: self.node.ask("/v1/balance/refund", "POST", key=key))
         refund = self.until_refunded(key)
-        self.assertEqual(case.tokens.worth(refund), 44)
+        self.assertEqual(case.tokens.worth(refund), 127)
         self.redeem(refund)
         self.close_books()
 
@@ -191,7 +194,7 @@ class NodeKilled(Killing):
         self.runs_through(after_the_mint=True)
 
     def test_both_at_once(self) -> None:
-        self.buy(300)
+        self.buy(256)
         token = self.hand_out(80)
         hold = fault_proxy.Hold(after_the_mint=True)
         self.proxy.on("POST", SWAP, hold)

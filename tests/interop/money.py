@@ -1,4 +1,4 @@
-"""Money in and out: tokens of the peer's wallet, invoices of its mint, refunds that its wallet redeems."""
+"""Money in and out: tokens of the peer's wallet, invoices of its mint, refunds that are redeemed."""
 import concurrent.futures
 
 import case

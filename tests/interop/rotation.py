@@ -53,6 +53,7 @@ class Rotation(case.WalletCase):
 
     def test_a_token_of_two_keysets_with_two_fees(self) -> None:
         """The fee is that of all inputs together, rounded up once."""
+        self.fees_told_too_high = 3
         self.buy(200)
         key = self.deposit(self.hand_out(100))
         self.rotate(700)
