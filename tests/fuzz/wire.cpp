@@ -1,7 +1,7 @@
-#include "nutgate/cashu/wire.h"
-
 #include <cstdint>
 #include <string_view>
+
+#include "nutgate/cashu/wire_batch.h"
 
 namespace {
 
@@ -32,6 +32,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(json, parse_melt_request, write_melt_request);
     check(json, parse_check_state_request, write_check_state_request);
     check(json, parse_check_state_response, write_check_state_response);
+    check(json, parse_proof_state, write_proof_state);
+    check(json, parse_batch_check_request, write_batch_check_request);
+    check(json, parse_batch_mint_request, write_batch_mint_request);
+    check(json, parse_mint_quotes, write_mint_quotes);
     check(json, parse_restore_request, write_restore_request);
     check(json, parse_restore_response, write_restore_response);
     check(json, parse_keysets, write_keysets);
