@@ -22,6 +22,10 @@ using Code = WalletError::Code;
 
 constexpr Seconds kBackOffFirst{1};
 constexpr Seconds kBackOffMax{600};
+// However long a mint was away, soon after its return all is finished. Asking whether it is back
+// costs little: a pass that does not reach it asks for two of its operations only, and one that
+// wants to be left alone is not called at all (patient_mint).
+constexpr Seconds kBackOffAwayMax{15};
 // How long a mint may sit on unspent inputs before an operator's eyes are asked for.
 constexpr Seconds kPatience{3600};
 // Between the two looks at spent inputs that make a loss certain, where bytes of ours may have been
@@ -334,8 +338,10 @@ Result<Run::Step, WalletError> Run::block(std::string_view why) {
 
 Result<Outcome, WalletError> wait_for_mint(Wallet::Impl& wallet, const Operation& operation,
                                            Outcome outcome, std::string_view why) {
+    const auto latest = wallet.clock.now() + kBackOffAwayMax;
     TRY_VOID(wallet.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
         note_waiting(tx, operation.id, operation.state, why);
+        if (outcome == Outcome::MintAway) note_no_later(tx, operation.id, latest);
         return {};
     }));
     return outcome;

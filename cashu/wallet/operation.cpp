@@ -313,6 +313,12 @@ void note_run(Tx& tx, const OperationId& id, Time next_attempt_at) {
         id, next_attempt_at);
 }
 
+void note_no_later(Tx& tx, const OperationId& id, Time next_attempt_at) {
+    tx.execute(
+        "UPDATE wallet_operation SET next_attempt_at = $2 WHERE id = $1 AND next_attempt_at > $2",
+        id, next_attempt_at);
+}
+
 int note_transmission(Tx& tx, const OperationId& id) {
     const auto row = tx.query_one(
         "UPDATE wallet_operation SET transmissions = transmissions + 1 WHERE id = $1 RETURNING "

@@ -126,6 +126,8 @@ bool reserve_own(store::Tx&, const Draft&);
 
 // Before a run, and before each transmission.
 void note_run(store::Tx&, const OperationId&, Time next_attempt_at);
+// What note_run() said, if that is not later.
+void note_no_later(store::Tx&, const OperationId&, Time next_attempt_at);
 // Answers how often a request of this operation may have been sent, this time included.
 int note_transmission(store::Tx&, const OperationId&);
 // It certainly did not leave us, so it does not count.

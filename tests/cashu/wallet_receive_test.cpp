@@ -329,6 +329,22 @@ TEST_CASE("wallet: a mint that is away begins nothing, and one that leaves is wa
     world.audit();
 }
 
+TEST_CASE("wallet: however long its mint was away, an operation ends soon after its return") {
+    WalletWorld world;
+    const auto token = world.token({8, 2});
+    world.mint.fault("/v1/swap", Fault::LoseAnswer, 2000);
+    CHECK_EQ(code_of(world.receive(token, "a")), Code::InProgress);
+    for (int seconds = 0; seconds < 3600; seconds += 5) {
+        world.clock.advance(Seconds{5});
+        CHECK_EQ(world.wallet->recover()->waiting, 1);
+    }
+    world.mint.clear_faults();
+    world.clock.advance(Seconds{15});
+    CHECK_EQ(world.wallet->recover()->waiting, 0);
+    CHECK_EQ(world.available(), sats(10));
+    world.audit();
+}
+
 TEST_CASE("wallet: of one token received by 32 at once, one is credited") {
     WalletWorld world;
     const auto token = world.token({8, 2, 32});
