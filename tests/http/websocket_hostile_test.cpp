@@ -190,7 +190,6 @@ TEST_CASE("websocket: a peer that is half open is found out by a ping it does no
 }
 
 TEST_CASE("websocket: a peer that answers pings is kept, however quiet it is") {
-    std::latch may_speak{1};
     RawServer server{[&](RawSocket& socket, std::size_t) {
         WebSocketPeer peer{socket};
         if (!peer.accept()) return;
