@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+import traceback
 
 from cashu.wallet.cli.cli import cli
 
@@ -20,6 +21,8 @@ def run(arguments: list) -> str:
             sys.argv = ["cashu", *arguments]
             try:
                 cli(prog_name="cashu")
+            except Exception:  # Seen where the command's failure is told.
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
                 os._exit(0)

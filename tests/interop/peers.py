@@ -348,7 +348,7 @@ class NutshellWallet(Wallet):
         self.run("receive", token)
 
     def lock_to(self, public_key: str) -> tuple:
-        return ("--lock", public_key)
+        return ("--lock", f"P2PK:{public_key}")
 
 
 class CdkWallet(Wallet):
