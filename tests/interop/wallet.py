@@ -19,8 +19,8 @@ import kills  # noqa: E402
 import money  # noqa: E402
 import rotation  # noqa: E402
 
-GROUPS = [money.Money, money.Refused, rotation.Rotation, faults.Faults, faults.Late, faults.Away,
-          kills.MintKilled, kills.NodeKilled, kills.Drawn, kills.Stuck]
+GROUPS = [money.Money, money.Refused, money.Locked, rotation.Rotation, faults.Faults, faults.Late,
+          faults.Away, kills.MintKilled, kills.NodeKilled, kills.Drawn, kills.Stuck]
 
 
 class Table(unittest.TestResult):
