@@ -2,10 +2,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <utility>
 
+#include "answer_form.h"
 #include "nutgate/base/log.h"
 
 namespace nutgate::proxy {
@@ -43,6 +47,13 @@ http::ApiError upstream_error(int status, std::string code, std::string message)
             .message = std::move(message)};
 }
 
+http::ApiError upstream_busy(Seconds wait) {
+    auto error = upstream_error(429, "UPSTREAM_RATE_LIMIT", "The model is busy. Try again.");
+    error.type = "rate_limit_error";
+    error.headers.set("Retry-After", std::to_string(wait.count()));
+    return error;
+}
+
 // Pay this much, in one of these ways.
 http::ApiError payment_required(std::string code, std::string message, const DrawRefusal& refusal,
                                 std::string_view model, Msat needed,
@@ -71,6 +82,28 @@ std::string text_member(const Json& object, const char* name) {
     if (found == object.end()) return {};
     if (found->is_string()) return found->get<std::string>();
     return {};
+}
+
+bool is_anthropic(Endpoint endpoint) {
+    return endpoint == Endpoint::Messages || endpoint == Endpoint::CountTokens;
+}
+
+// What their SDKs tell apart.
+std::string_view anthropic_type(int status) {
+    constexpr std::array<std::pair<int, std::string_view>, 8> kTypes{{
+        {401, "authentication_error"},
+        {402, "billing_error"},
+        {403, "permission_error"},
+        {404, "not_found_error"},
+        {413, "request_too_large"},
+        {429, "rate_limit_error"},
+        {503, "overloaded_error"},
+        {504, "timeout_error"},
+    }};
+    for (const auto& [known, type] : kTypes) {
+        if (known == status) return type;
+    }
+    return status < 500 ? "invalid_request_error" : "api_error";
 }
 
 // The error object, wherever the dialect keeps it.
@@ -143,6 +176,30 @@ http::ApiError unknown_model(std::string_view name) {
             .param = "model"};
 }
 
+http::ApiError unsupported_endpoint(Endpoint endpoint, std::string_view model) {
+    return {.status = 400,
+            .type = "invalid_request_error",
+            .code = "unsupported_endpoint",
+            .message = "Model '" + std::string{model} + "' is not sold at /v1" +
+                       std::string{path_of(endpoint)} + '.',
+            .param = "model"};
+}
+
+http::ApiError beyond_all_money() {
+    return {.status = 400,
+            .type = "invalid_request_error",
+            .code = "request_too_expensive",
+            .message = "What this request could cost is more money than there is."};
+}
+
+http::ApiError rate_unavailable() {
+    auto error = ours(503, "rate_unavailable",
+                      "This model is priced in USD, and the exchange rate is not known at the "
+                      "moment. Try again.");
+    error.headers.set("Retry-After", "10");
+    return error;
+}
+
 http::ApiError refused_draw(const DrawRefusal& refusal, std::string_view model, Msat needed,
                             const Gateway::Options& options) {
     const auto amounts = [&](std::string_view what) {
@@ -179,10 +236,35 @@ http::ApiError refused_draw(const DrawRefusal& refusal, std::string_view model, 
     return ours(500, "internal_error", "The books refused this request.");
 }
 
+std::string_view stop_code(DrawRefusal::Why why) {
+    switch (why) {
+        case DrawRefusal::Why::KeyUnknown:
+        case DrawRefusal::Why::KeyRevoked:
+            return "invalid_api_key";
+        case DrawRefusal::Why::KeyExpired:
+            return "key_expired";
+        case DrawRefusal::Why::LimitExceeded:
+            return "balance_limit_exceeded";
+        case DrawRefusal::Why::BalanceShort:
+            return "insufficient_balance";
+        case DrawRefusal::Why::Overloaded:
+            return "overloaded";
+        case DrawRefusal::Why::StoreUnavailable:
+            return "storage_unavailable";
+        case DrawRefusal::Why::Broken:
+            return "internal_error";
+    }
+    return "internal_error";
+}
+
+http::ApiError upstream_unreachable() {
+    return upstream_error(502, "upstream_unreachable", "The model can't be reached.");
+}
+
 http::ApiError upstream_failed(http::UpstreamFailure failure) {
     switch (failure) {
         case http::UpstreamFailure::Unreachable:
-            return upstream_error(502, "upstream_unreachable", "The model can't be reached.");
+            return upstream_unreachable();
         case http::UpstreamFailure::Timeout:
             return upstream_error(504, "upstream_timeout", "The model did not answer in time.");
         case http::UpstreamFailure::Broken:
@@ -190,6 +272,30 @@ http::ApiError upstream_failed(http::UpstreamFailure failure) {
             break;
     }
     return upstream_error(502, "upstream_broken", "The model's answer broke off.");
+}
+
+std::optional<Seconds> retry_after_of(const http::Headers& headers) {
+    constexpr int kSecondsMax = 86'400;
+    const auto text = headers.find("retry-after");
+    if (!text) return std::nullopt;
+    int seconds = 0;
+    const auto* end = text->data() + text->size();
+    const auto parsed = std::from_chars(text->data(), end, seconds);
+    if (parsed.ec != std::errc{} || parsed.ptr != end || seconds <= 0) return std::nullopt;
+    return Seconds{std::min(seconds, kSecondsMax)};
+}
+
+http::ApiError upstream_away(const UpstreamGate::Away& away) {
+    const auto wait = std::max(std::chrono::ceil<Seconds>(away.wait), Seconds{1});
+    if (away.why == UpstreamGate::Away::Why::AskedToWait) return upstream_busy(wait);
+    http::ApiError error =
+        away.why == UpstreamGate::Away::Why::Busy
+            ? upstream_error(503, "upstream_busy",
+                             "The model has as much to do as it can. Try again.")
+            : upstream_error(503, "upstream_unavailable",
+                             "The model does not work at the moment. Try again.");
+    error.headers.set("Retry-After", std::to_string(wait.count()));
+    return error;
 }
 
 http::ApiError upstream_nonsense() {
@@ -202,17 +308,7 @@ bool is_worth_another_try(int status) {
 }
 
 http::ApiError upstream_refused(int status, const http::Headers& headers, std::string_view body) {
-    if (status == 429) {
-        auto error = upstream_error(429, "UPSTREAM_RATE_LIMIT", "The model is busy. Try again.");
-        error.type = "rate_limit_error";
-        const auto after = headers.find("retry-after");
-        int seconds = 0;
-        const bool given =
-            after && std::from_chars(after->data(), after->data() + after->size(), seconds).ec ==
-                         std::errc{};
-        error.headers.set("Retry-After", std::to_string(given && seconds > 0 ? seconds : 1));
-        return error;
-    }
+    if (status == 429) return upstream_busy(retry_after_of(headers).value_or(Seconds{1}));
     if (status == 408 || status == 504) return upstream_failed(http::UpstreamFailure::Timeout);
     if (status < 400 || status >= 500 || is_worth_another_try(status)) {
         return upstream_error(502, "upstream_error", "The model can't answer at the moment.");
@@ -231,9 +327,41 @@ http::ApiError upstream_refused(int status, const http::Headers& headers, std::s
     return shown;
 }
 
-std::string broken_stream_event(std::string_view request_id) {
+std::string error_json(Endpoint endpoint, const http::ApiError& error,
+                       std::string_view request_id) {
+    if (!is_anthropic(endpoint)) return http::to_json(error, request_id);
+    http::ApiError shown = error;
+    shown.type = anthropic_type(error.status);
+    return http::to_json(shown, request_id).insert(1, R"("type":"error",)");
+}
+
+http::Response error_response(Endpoint endpoint, const http::ApiError& error,
+                              std::string_view request_id) {
+    http::Response response = http::to_response(error, request_id);
+    if (is_anthropic(endpoint)) response.body = error_json(endpoint, error, request_id);
+    return response;
+}
+
+http::Response estimated_count(std::int64_t tokens) {
+    return http::json_response(
+        200, R"({"input_tokens":)" + std::to_string(tokens) + R"(,"usage_source":"estimate"})");
+}
+
+std::string broken_stream_event(Endpoint endpoint, std::string_view request_id) {
     const http::ApiError error = upstream_failed(http::UpstreamFailure::Broken);
-    return "data: " + http::to_json(error, request_id) + "\n\n";
+    std::string json = error_json(endpoint, error, request_id);
+    switch (form_of(endpoint).stream) {
+        case StreamForm::Chunks:
+            return "data: " + json + "\n\n";
+        case StreamForm::LastEvent:
+            json.insert(1, R"("type":"error","code":)" + http::json_quote(error.code) +
+                               R"(,"message":)" + http::json_quote(error.message) +
+                               R"(,"param":null,)");
+            break;
+        case StreamForm::Messages:
+            break;
+    }
+    return "event: error\ndata: " + json + "\n\n";
 }
 
 }  // namespace nutgate::proxy

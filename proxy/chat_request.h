@@ -3,12 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "json_scan.h"
+#include "body_parser.h"
 #include "nutgate/base/result.h"
 #include "nutgate/http/error_envelope.h"
 #include "nutgate/proxy/models.h"
@@ -17,28 +16,13 @@
 
 namespace nutgate::proxy {
 
-struct ChatRequest {
-    std::string model;
-    bool stream = false;
-    bool usage_asked = false;  // stream_options.include_usage
+struct ChatRequest : BodyFields, UsageAsked {
     std::int64_t choices = 1;  // n
-    std::optional<std::int64_t> max_tokens;
-    std::optional<std::int64_t> max_completion_tokens;
-    std::uint64_t text_bytes = 0;  // Of messages and tools, decoded.
+    Limit max_tokens;
+    Limit max_completion_tokens;
     std::int64_t images = 0;
     bool remote_images = false;             // Some image is to be fetched from elsewhere.
     std::vector<std::string> unsold_parts;  // Types of content parts other than text and images.
-    std::vector<std::string> other_fields;  // Not known to be covered by what tokens cost.
-
-    // Where things stand in the body. A value that is null has a place too.
-    Span model_place;
-    std::optional<Span> max_tokens_place;
-    std::optional<Span> max_completion_tokens_place;
-    std::optional<Span> stream_options_place;
-    std::optional<Span> include_usage_place;
-    bool stream_options_null = false;
-    bool stream_options_empty = false;
-    std::size_t end_place = 0;  // Of the closing brace; there is a member before it.
 };
 
 // Strict where money depends on it: see the refusals in the .cpp.
@@ -54,6 +38,6 @@ TokenBounds bounds_of(const ChatRequest& request, std::size_t body_bytes, const 
 // The body for that upstream: model's name, limits and include_usage are changed where they have
 // to be, every other byte is the client's.
 std::string rewrite(std::string_view body, const ChatRequest& request, const Model& model,
-                    const UpstreamTraits& upstream);
+                    const Destination& to);
 
 }  // namespace nutgate::proxy

@@ -9,9 +9,9 @@ namespace {
 
 // The strings of a message or delta that a model made; roles, ids and types are not among them.
 bool is_text_key(std::string_view key) {
-    constexpr std::array<std::string_view, 8> kKeys{
-        "content", "reasoning_content", "reasoning", "thinking",
-        "refusal", "arguments",         "text",      "name"};
+    constexpr std::array<std::string_view, 9> kKeys{
+        "content", "reasoning_content", "reasoning", "thinking", "refusal", "arguments", "text",
+        "name",    "partial_json"};
     for (const auto name : kKeys) {
         if (key_is(key, name)) return true;
     }
@@ -20,6 +20,7 @@ bool is_text_key(std::string_view key) {
 
 // Adds up the text in a message: at any depth, since tool calls and content parts are nested.
 std::uint64_t read_text(JsonReader& reader, JsonToken first) {
+    if (first == JsonToken::String) return reader.text_size();
     if (first != JsonToken::BeginObject && first != JsonToken::BeginArray) return 0;
     std::uint64_t bytes = 0;
     int depth = 1;
@@ -35,9 +36,15 @@ std::uint64_t read_text(JsonReader& reader, JsonToken first) {
             case JsonToken::EndArray:
                 --depth;
                 break;
-            case JsonToken::Key:
-                counts = is_text_key(reader.raw().substr(1, reader.raw().size() - 2));
+            case JsonToken::Key: {
+                const std::string_view key = reader.raw().substr(1, reader.raw().size() - 2);
+                counts = is_text_key(key);
+                if (!key_is(key, "input")) break;
+                // Of a tool, whose arguments are no text to some, but an object.
+                const auto place = reader.skip(reader.next());
+                if (place) bytes += place->end - place->begin;
                 break;
+            }
             case JsonToken::String:
                 if (counts) bytes += reader.text_size();
                 break;
@@ -55,16 +62,26 @@ std::uint64_t read_text(JsonReader& reader, JsonToken first) {
 }
 
 void read_choice(JsonReader& reader, Chunk& chunk) {
+    std::int64_t index = 0;
+    bool finished = false;
     while (const auto member = reader.next_member()) {
         if (key_is(member->key, "delta") || key_is(member->key, "message")) {
+            if (member->first == JsonToken::String) continue;
             chunk.text_bytes += read_text(reader, member->first);
         } else if (key_is(member->key, "text") && member->first == JsonToken::String) {
             chunk.text_bytes += reader.text_size();
         } else if (key_is(member->key, "finish_reason") && member->first == JsonToken::String) {
-            chunk.finish_reason = true;
+            finished = true;
+        } else if (key_is(member->key, "index") && member->first == JsonToken::Number) {
+            index = json_integer(reader.raw()).value_or(-1);
         } else {
             (void)reader.skip(member->first);
         }
+    }
+    if (!finished) return;
+    chunk.finish_reason = true;
+    if (index >= 0 && index < static_cast<std::int64_t>(kChoicesMax)) {
+        chunk.finished.set(static_cast<std::size_t>(index));
     }
 }
 
@@ -86,21 +103,12 @@ void read_choices(JsonReader& reader, JsonToken first, Chunk& chunk) {
     }
 }
 
-bool may_hold_usage(std::string_view key) {
-    constexpr std::array<std::string_view, 5> kKeys{"x_groq", "timings", "usageMetadata",
-                                                    "response", "message"};
-    for (const auto name : kKeys) {
-        if (key_is(key, name)) return true;
-    }
-    return false;
-}
-
 void take_member(Chunk& chunk, std::string_view key, Chunk::Value value) {
     const auto keep = [&value](std::optional<Span>& where, JsonToken wanted) {
         if (value.first == wanted) where = value.place;
     };
     if (key_is(key, "error")) {
-        chunk.has_error = value.first != JsonToken::Null;
+        if (value.first != JsonToken::Null) chunk.has_error = true;
     } else if (key_is(key, "usage")) {
         chunk.usage = value;
     } else if (key_is(key, "metadata")) {
@@ -113,14 +121,12 @@ void take_member(Chunk& chunk, std::string_view key, Chunk::Value value) {
         keep(chunk.model, JsonToken::String);
     } else if (key_is(key, "created")) {
         keep(chunk.created, JsonToken::Number);
-    } else if (may_hold_usage(key)) {
-        chunk.other_usage = true;
     }
 }
 
 }  // namespace
 
-std::optional<Chunk> read_chunk(std::string_view json) {
+std::optional<Chunk> read_chunk(std::string_view json, std::string_view made_in) {
     JsonReader reader{json};
     if (reader.next() != JsonToken::BeginObject) return std::nullopt;
     Chunk chunk;
@@ -128,15 +134,23 @@ std::optional<Chunk> read_chunk(std::string_view json) {
     while (const auto member = reader.next_member()) {
         chunk.empty = false;
         const auto& [key, first] = *member;
-        if (key_is(key, "choices")) {
-            read_choices(reader, first, chunk);
+        if (!made_in.empty() && key_is(key, made_in)) {
+            if (made_in == "choices") {
+                read_choices(reader, first, chunk);
+            } else {
+                chunk.text_bytes += read_text(reader, first);
+            }
             continue;
         }
         Span place = reader.span();
-        if (!usage.take(reader, key, first)) (void)reader.skip(first);
+        const bool may_hold_usage = usage.take(reader, key, first);
+        if (!may_hold_usage) (void)reader.skip(first);
         if (reader.failed()) return std::nullopt;
         place.end = reader.span().end;
+        // Mistral's errors have no member of that name.
+        if (key_is(key, "object") && place.of(json) == "\"error\"") chunk.has_error = true;
         take_member(chunk, key, {place, first});
+        if (may_hold_usage && !key_is(key, "usage")) chunk.other_usage = true;
     }
     chunk.end = reader.span().begin;
     if (reader.next() != JsonToken::End) return std::nullopt;

@@ -21,6 +21,7 @@ struct Chunk {
     bool choices_empty = false;  // "choices": []
     bool has_error = false;      // "error", and not null.
     bool finish_reason = false;  // Some choice has one.
+    Choices finished;            // Those that have one.
     bool other_usage = false;    // A member that usage may hide in, other than "usage".
     std::uint64_t text_bytes = 0;
     std::optional<UsageFields> fields;  // As find_usage() has them.
@@ -36,7 +37,8 @@ struct Chunk {
 };
 
 // Empty if it is not a JSON object. Takes whole answers too: their choices have a `message` where
-// chunks have a `delta`.
-std::optional<Chunk> read_chunk(std::string_view json);
+// chunks have a `delta`. In answers of another form `made_in` names what the model made: all text
+// in it is counted.
+std::optional<Chunk> read_chunk(std::string_view json, std::string_view made_in = "choices");
 
 }  // namespace nutgate::proxy

@@ -1,23 +1,32 @@
 #include "nutgate/proxy/gateway.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <bitset>
 #include <deque>
+#include <memory>
+#include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "answers.h"
-#include "chat_request.h"
+#include "anthropic_betas.h"
 #include "flight.h"
 #include "nutgate/base/log.h"
-#include "nutgate/base/verify.h"
+#include "order.h"
 #include "relay.h"
+#include "retry.h"
+#include "upstream_gate.h"
+#include "upstream_order.h"
 
 namespace nutgate::proxy {
 namespace {
 
 constexpr std::size_t kErrorBytesMax = 64 * 1024;
 
-using Served = Result<void, http::ApiError>;
+using Served = Relayed;
 using Answer = Result<std::unique_ptr<http::UpstreamAnswer>, http::UpstreamFailure>;
 
 // What follows "Bearer " in Authorization; empty if there is none.
@@ -36,136 +45,360 @@ std::string_view bearer_of(const http::Request& request) {
     return credential;
 }
 
+// Anthropic's clients have a header of their own for it.
+std::string_view credential_of(Endpoint endpoint, const http::Request& request) {
+    const std::string_view bearer = bearer_of(request);
+    const bool is_anthropic = endpoint == Endpoint::Messages || endpoint == Endpoint::CountTokens;
+    if (!bearer.empty() || !is_anthropic) return bearer;
+    return request.headers.find("x-api-key").value_or("");
+}
+
 // What a request is, before any money is touched.
 struct Plan {
     const Model* model;
-    ChatRequest request;
+    std::unique_ptr<const Order> order;
     TokenBounds bounds;
-    Msat most;
+    Price price;  // Of this moment: what is held by it is charged by it.
 };
 
-Result<Plan, http::ApiError> make_plan(const Models& models, const http::Request& request) {
+Result<Plan, Refused> make_plan(const Models& models, Endpoint endpoint,
+                                const http::Request& request, Time now) {
     if (request.headers.find("content-encoding")) {
         return fail(http::ApiError{.status = 415,
                                    .type = "invalid_request_error",
                                    .code = "unsupported_encoding",
                                    .message = "Send the body as it is, without Content-Encoding."});
     }
-    TRY(auto parsed, parse_chat_request(request.body));
-    const Model* model = models.find(parsed.model);
-    if (model == nullptr) return fail(unknown_model(parsed.model));
-    TRY_VOID(check_against(parsed, *model));
-    const TokenBounds bounds = bounds_of(parsed, request.body.size(), *model);
-    const auto most = cost_ceiling(model->price, bounds);
-    VERIFY(most.has_value());  // Within the model's own bounds, which Models::make has priced.
-    return Plan{model, std::move(parsed), bounds, *most};
+    TRY(auto order, read_order(endpoint, request));
+    const std::string& name = order->fields().model;
+    const Model* model = models.find(name);
+    if (model == nullptr) return fail(unknown_model(name));
+    if (!model->endpoints.contains(endpoint)) {
+        return fail(unsupported_endpoint(endpoint, model->id.text()));
+    }
+    TRY_VOID(order->check_against(*model));
+    const TokenBounds bounds = order->bounds(request.body.size(), *model);
+    const auto price = models.price_now(*model, now);
+    if (!price) return fail(rate_unavailable());
+    if (!cost_ceiling(*price, bounds)) return fail(beyond_all_money());
+    return Plan{model, std::move(order), bounds, *price};
+}
+
+// How far ahead of its output a request is held for; zero: all of it, from the start. An answer
+// that has no meaning before its end can't end where the balance does, and an upstream that charges
+// for what nobody awaits has charged by then.
+std::int64_t slice_of(const Order& order, const Model& model, std::int64_t tokens) {
+    const bool stops = std::ranges::all_of(model.upstreams, [](const Route& route) {
+        return route.upstream->traits().client_gone == ClientGone::Cancel;
+    });
+    return model.elastic && stops ? tokens * order.stream_choices() : 0;
 }
 
 // How long a call is worth going on with when nobody reads its answer any more. A buffered one has
 // no meaning before its end, so it is awaited whatever the upstream charges for.
-Milliseconds patience_of(const ChatRequest& request, const UpstreamTraits& traits) {
-    const bool is_cancelled = request.stream && traits.client_gone == ClientGone::Cancel;
+Milliseconds patience_of(const Order& order, const UpstreamTraits& traits) {
+    const bool is_cancelled = order.is_stream() && traits.client_gone == ClientGone::Cancel;
     return is_cancelled ? Milliseconds{} : traits.drain_time_max;
 }
 
-bool is_event_stream(const http::Headers& headers) {
+bool is_of_type(const http::Headers& headers, std::string_view wanted) {
     const auto type = headers.find("content-type");
-    return type && type->starts_with("text/event-stream");
+    return type && type->starts_with(wanted);
 }
 
 }  // namespace
 
 struct Gateway::Impl {
-    Impl(Services given, Options chosen) : services{given}, options{std::move(chosen)} {
+    // A model in the rows of what it sold, and its upstreams in the order of its routes.
+    struct RowNames {
+        std::int64_t model;
+        std::vector<std::int64_t> upstreams;
+    };
+
+    Impl(Services given, Options chosen) : services{std::move(given)}, options{std::move(chosen)} {
+        const UsageRowNames& names = services.row_names;
         for (const Model& model : services.models.all()) {
             metrics.emplace_back(services.metrics, model.id.text());
+            auto& of_model = model_gates.emplace_back();
+            auto& in_rows = row_names.emplace_back(RowNames{names.number(model.id.text()), {}});
+            for (const Route& route : model.upstreams) {
+                of_model.push_back(&gate_of(*route.upstream));
+                in_rows.upstreams.push_back(names.number(route.upstream->traits().name));
+            }
+        }
+        for (const Endpoint endpoint : kAllEndpoints) {
+            endpoint_names[static_cast<std::size_t>(endpoint)] =
+                names.number(name_in_rows(endpoint));
         }
     }
 
-    ModelMetrics& metrics_of(const Model& model) {
-        return metrics[static_cast<std::size_t>(&model - services.models.all().data())];
+    UsageRow row_for(const Model& model, Endpoint endpoint) const {
+        return {.model = row_names[index_of(model)].model,
+                .endpoint = endpoint_names[static_cast<std::size_t>(endpoint)]};
+    }
+
+    std::size_t index_of(const Model& model) const {
+        return static_cast<std::size_t>(&model - services.models.all().data());
+    }
+    // One for each upstream, however many models it has.
+    UpstreamGate& gate_of(const Upstream& upstream) {
+        for (auto& [known, gate] : gates) {
+            if (known == &upstream) return gate;
+        }
+        return gates
+            .emplace_back(
+                std::piecewise_construct, std::forward_as_tuple(&upstream),
+                std::forward_as_tuple(upstream.traits(), services.clock, services.metrics))
+            .second;
+    }
+
+    ModelMetrics& metrics_of(const Model& model) { return metrics[index_of(model)]; }
+
+    using Identified = Result<KeyId, Refused>;
+
+    bool is_token(std::string_view credential) const {
+        return credential.starts_with("cashu") && services.redeemer != nullptr;
     }
 
     // By value, all of it: what was authenticated is what is charged.
-    http::Task<Result<KeyId, http::ApiError>> identify(const http::Request& request) {
-        if (request.headers.find("x-cashu")) {
-            co_return fail(unsupported_payment());
-        }
-        const std::string_view credential = bearer_of(request);
-        if (credential.empty()) co_return fail(missing_key());
-        if (credential.starts_with("cashu") && services.redeemer != nullptr) {
-            co_return co_await http::completion<Result<KeyId, http::ApiError>>([&](auto done) {
-                services.redeemer->redeem(std::string{credential}, std::move(done));
+    http::Task<Identified> redeem(std::string_view token) {
+        const auto redeemed =
+            co_await http::completion<Result<KeyId, http::ApiError>>([this, token](auto done) {
+                services.redeemer->redeem(std::string{token}, std::move(done));
             });
+        if (!redeemed) {
+            Refused why{redeemed.error()};
+            co_return fail(std::move(why));
         }
-        const auto key = services.keyring.authenticate(credential);
-        if (!key) co_return fail(invalid_key());
-        co_return *key;
+        co_return *redeemed;
     }
 
-    http::Task<Served> serve(http::Exchange& client) {
-        const auto key = co_await identify(client.request());
-        if (!key) co_return fail(key.error());
-        auto plan = make_plan(services.models, client.request());
-        if (!plan) co_return fail(plan.error());
-        auto draw = co_await services.till.draw(*key, plan->most);
-        if (!draw) {
-            co_return fail(refused_draw(draw.error(), plan->model->id.text(), plan->most, options));
+    Identified authenticate(std::string_view credential) const {
+        if (credential.empty()) return fail(missing_key());
+        const auto key = services.keyring.authenticate(credential);
+        if (!key) return fail(invalid_key());
+        return *key;
+    }
+
+    http::Task<Served> serve(http::Exchange& client, Endpoint endpoint) {
+        if (client.request().headers.find("x-cashu")) co_return fail(unsupported_payment());
+        const std::string_view credential = credential_of(endpoint, client.request());
+        std::optional<KeyId> key;
+        if (is_token(credential)) {
+            Identified redeemed = co_await redeem(credential);
+            if (!redeemed) co_return fail(std::move(redeemed).error());
+            key = *redeemed;
+        } else {
+            Identified known = authenticate(credential);
+            if (!known) co_return fail(std::move(known).error());
+            key = *known;
         }
-        Flight flight{*plan->model,     std::move(plan->request), plan->bounds,
-                      *std::move(draw), metrics_of(*plan->model), options.provider};
+        auto plan = make_plan(services.models, endpoint, client.request(), services.clock.now());
+        if (!plan) co_return fail(std::move(plan).error());
+        if (endpoint == Endpoint::CountTokens) co_return co_await count(client, *key, *plan);
+        const Model& model = *plan->model;
+        const auto slice = slice_of(*plan->order, model, options.first_slice_tokens);
+        const Msat needed = ElasticHold::first(plan->price, plan->bounds, slice);
+        auto draw = services.till.draw_at_once(*key, needed);
+        if (!draw) draw.emplace(co_await services.till.draw_of_books(*key, needed));
+        if (!*draw) {
+            co_return fail(refused_draw(draw->error(), model.id.text(), needed, options));
+        }
+        Flight flight{model,
+                      std::move(plan->order),
+                      plan->bounds,
+                      slice,
+                      plan->price,
+                      **std::move(draw),
+                      metrics_of(model),
+                      options.provider,
+                      row_for(model, endpoint)};
         co_return co_await forward(client, flight);
     }
 
+    // What came of one call, where it was not passed on.
+    struct Refusal {
+        Refused why;
+        bool goes_on;                                      // Another one may be asked for the same.
+        std::optional<Milliseconds> again = std::nullopt;  // This one too, after that time.
+        bool has_ended = false;                            // So has the flight.
+    };
+
     // The first upstream that answers. Another one is tried only while nothing was done by the
-    // last.
+    // last, and the same ones again only when none of them took it.
     http::Task<Served> forward(http::Exchange& client, Flight& flight) {
-        const auto& upstreams = flight.model().upstreams;
-        http::ApiError last = upstream_failed(http::UpstreamFailure::Unreachable);
-        for (Upstream* upstream : upstreams) {
-            ClientWatch watch{client, patience_of(flight.request(), upstream->traits())};
-            // Nobody is there to answer, and nothing was asked for yet.
-            if (watch.has_left()) break;
-            flight.upstream_called();
-            const Answer answer = co_await call(client, flight, *upstream, watch);
-            if (!answer) {
-                const bool was_sent = answer.error() != http::UpstreamFailure::Unreachable;
-                if (watch.has_given_up() && was_sent) co_return leave(flight);
-                log::warn("upstream_failed", {{"upstream", upstream->traits().name},
-                                              {"failure", static_cast<int>(answer.error())}});
-                flight.upstream_not_reached();
-                last = upstream_failed(answer.error());
-                if (was_sent || watch.has_left()) break;
-                continue;
+        const Model& model = flight.model();
+        const UpstreamOrder order{model, turns.fetch_add(1, std::memory_order_relaxed)};
+        std::bitset<kUpstreamsMax> is_out;
+        std::optional<Refused> last;
+        std::optional<UpstreamGate::Away> away;
+        bool goes_on = true;
+        for (int repeats = 0; goes_on; ++repeats) {
+            std::optional<Milliseconds> again;
+            for (const std::size_t place : order.places()) {
+                const Upstream& upstream = *model.upstreams[place].upstream;
+                if (!upstream.traits().endpoints.contains(flight.order().endpoint())) continue;
+                if (is_out.test(place)) continue;
+                ClientWatch watch{client, patience_of(flight.order(), upstream.traits())};
+                // Nobody is there to answer, and nothing was asked for yet.
+                goes_on = !watch.has_left();
+                if (!goes_on) break;
+                auto gate = model_gates[index_of(model)][place]->enter();
+                if (!gate) {
+                    if (!away || gate.error().wait < away->wait) away = gate.error();
+                    continue;
+                }
+                if (repeats > 0) flight.metrics().retries.add();
+                auto refusal = co_await ask(client, flight, place, *gate, watch);
+                if (!refusal) co_return Served{};
+                last.emplace(std::move(refusal->why));
+                if (refusal->has_ended) co_return fail(*std::move(last));
+                goes_on = refusal->goes_on && !watch.has_left();
+                if (!goes_on) break;
+                is_out.set(place, !refusal->again);
+                if (refusal->again)
+                    again = std::min(again.value_or(*refusal->again), *refusal->again);
             }
-            http::UpstreamAnswer& found = **answer;
-            if (found.status() >= 200 && found.status() < 300) {
-                const Leg leg{client, watch, found, upstream->traits()};
-                co_return co_await relay(leg, flight);
-            }
-            flight.upstream_not_reached();
-            last = co_await refused(found, *upstream);
-            if (!is_worth_another_try(found.status()) || watch.has_left()) break;
+            if (!goes_on || !again || repeats == options.retries_max) break;
+            goes_on = co_await pause(client, retry_wait(repeats, options.retry_wait, *again));
         }
         flight.let_go();
-        co_return fail(std::move(last));
+        if (!last) last = Refused{away ? upstream_away(*away) : upstream_unreachable()};
+        co_return fail(*std::move(last));
     }
 
-    http::Task<Answer> call(http::Exchange& client, const Flight& flight, Upstream& upstream,
+    // False if the client left meanwhile.
+    http::Task<bool> pause(http::Exchange& client, Milliseconds time) const {
+        const ClientWatch watch{client, Milliseconds{}};
+        co_await options.wait(time);
+        co_return !watch.has_left();
+    }
+
+    // Empty: the client has all it gets, and the flight has ended.
+    http::Task<std::optional<Refusal>> ask(http::Exchange& client, Flight& flight,
+                                           std::size_t place, UpstreamGate::Call& gate,
+                                           ClientWatch& watch) {
+        const Model& model = flight.model();
+        const Upstream& upstream = *model.upstreams[place].upstream;
+        const Time now = services.clock.now();
+        flight.upstream_called(row_names[index_of(model)].upstreams[place],
+                               services.models.cost_now(model, place, now),
+                               services.models.price_now(model, place, now));
+        const Answer answer = co_await call(client, flight, model.upstreams[place], watch);
+        if (!answer) {
+            const bool was_sent = answer.error() != http::UpstreamFailure::Unreachable;
+            if (watch.has_given_up() && was_sent) {
+                leave(flight);
+                co_return std::nullopt;
+            }
+            gate.failed();
+            log::warn("upstream_failed", {{"upstream", upstream.traits().name},
+                                          {"failure", static_cast<int>(answer.error())}});
+            flight.upstream_not_reached();
+            Refusal refusal{Refused{upstream_failed(answer.error())}, !was_sent};
+            if (!was_sent) refusal.again = Milliseconds{};
+            co_return std::move(refusal);
+        }
+        http::UpstreamAnswer& found = **answer;
+        judge(gate, found);
+        if (found.status() >= 200 && found.status() < 300) {
+            const Leg leg{client, watch, found, upstream.traits()};
+            Served served = co_await relay(leg, flight);
+            if (served) co_return std::nullopt;
+            Refusal refusal{std::move(served).error(), false};
+            refusal.has_ended = true;
+            co_return std::move(refusal);
+        }
+        flight.upstream_not_reached();
+        Refused why = co_await refused(found, upstream);
+        Refusal refusal{std::move(why), is_worth_another_try(found.status())};
+        refusal.again = worth_repeating(found.status(), found.headers(), options.retry_after_max);
+        co_return std::move(refusal);
+    }
+
+    // What an answer's head says of its upstream. Refusals that are about the request, or about a
+    // model that it does not have, say that it works.
+    static void judge(UpstreamGate::Call& call, const http::UpstreamAnswer& answer) {
+        const int status = answer.status();
+        if (status == 429) {
+            const auto wait = retry_after_of(answer.headers());
+            return wait ? call.asked_to_wait(*wait) : call.answered();
+        }
+        const bool is_ours_to_mend = status == 401 || status == 402 || status == 403;
+        if (is_ours_to_mend || status >= 500) return call.failed();
+        call.answered();
+    }
+
+    http::Task<Answer> call(http::Exchange& client, const Flight& flight, const Route& route,
                             ClientWatch& watch) {
-        return upstream.chat_completion({.body = rewrite(client.request().body, flight.request(),
-                                                         flight.model(), upstream.traits()),
-                                         .stream = flight.request().stream,
-                                         .abandonment = watch.abandonment()});
+        return route.upstream->call(call_for(client, flight.order(), flight.model(), route, watch));
     }
 
-    static Served leave(Flight& flight) {
+    static UpstreamCall call_for(http::Exchange& client, const Order& order, const Model& model,
+                                 const Route& route, ClientWatch& watch) {
+        return {.endpoint = order.endpoint(),
+                .body = order.body_for(client.request().body, model, destination(model, route)),
+                .content_type = std::string{order.content_type()},
+                .betas = passed_betas(client.request().headers),
+                .stream = order.is_stream(),
+                .abandonment = watch.abandonment()};
+    }
+
+    // Free, but for those who have something to spend: an upstream does it for us, or we guess.
+    http::Task<Served> count(http::Exchange& client, const KeyId& key, const Plan& plan) {
+        const Msat least = *Msat::from_raw(1);
+        auto draw = services.till.draw_at_once(key, least);
+        if (!draw) draw.emplace(co_await services.till.draw_of_books(key, least));
+        if (!*draw) {
+            co_return fail(refused_draw(draw->error(), plan.model->id.text(), least, options));
+        }
+        const Model& model = *plan.model;
+        for (std::size_t place = 0; place < model.upstreams.size(); ++place) {
+            const Route& route = model.upstreams[place];
+            if (!route.upstream->traits().endpoints.contains(Endpoint::CountTokens)) continue;
+            // What is free is no reason to ask more of an upstream than it may be asked.
+            const auto gate = model_gates[index_of(model)][place]->enter();
+            if (!gate) continue;
+            ClientWatch watch{client, Milliseconds{}};
+            const auto answer = co_await http::first_of(
+                counted_by(client, *route.upstream,
+                           call_for(client, *plan.order, model, route, watch)),
+                http::after(options.count_time_max));
+            if (watch.has_left()) co_return Served{};
+            if (answer.index() != 0 || !std::get<0>(answer)) continue;
+            (void)co_await client.respond(*std::get<0>(answer));
+            co_return Served{};
+        }
+        const Delivered prompt{.text_bytes = plan.order->fields().text_bytes};
+        (void)co_await client.respond(
+            estimated_count(estimate_tokens(prompt, model.bytes_per_token)));
+        co_return Served{};
+    }
+
+    // Its count, or its refusal; empty if it has neither.
+    http::Task<std::optional<http::Response>> counted_by(http::Exchange& client, Upstream& upstream,
+                                                         UpstreamCall call) {
+        const Answer answer = co_await upstream.call(std::move(call));
+        if (!answer) co_return std::nullopt;
+        http::UpstreamAnswer& found = **answer;
+        std::string body = co_await read_beginning(found, kErrorBytesMax);
+        if (found.status() == 200) {
+            const bool is_count = find_usage(R"({"usage":)" + body + '}').has_value();
+            if (!is_count) co_return std::nullopt;
+            co_return http::json_response(200, std::move(body));
+        }
+        if (is_worth_another_try(found.status())) co_return std::nullopt;
+        co_return error_response(Endpoint::CountTokens,
+                                 upstream_refused(found.status(), found.headers(), body),
+                                 client.request().request_id);
+    }
+
+    static void leave(Flight& flight) {
         flight.metrics().clients_gone.add();
         (void)flight.settle_stream(Flight::End::Cut);
-        return {};
     }
 
-    http::Task<http::ApiError> refused(http::UpstreamAnswer& answer, const Upstream& upstream) {
+    http::Task<Refused> refused(http::UpstreamAnswer& answer, const Upstream& upstream) {
         // The words of an error are worth a moment, not the patience that an answer is worth.
         const auto first = co_await http::first_of(read_beginning(answer, kErrorBytesMax),
                                                    http::after(options.error_time_max));
@@ -173,30 +406,36 @@ struct Gateway::Impl {
         // Not its body: it may repeat the prompt.
         log::warn("upstream_refused",
                   {{"upstream", upstream.traits().name}, {"status", answer.status()}});
-        co_return upstream_refused(answer.status(), answer.headers(), body);
+        co_return Refused{upstream_refused(answer.status(), answer.headers(), body)};
     }
 
-    http::Task<Served> relay(Leg leg, Flight& flight) {
-        if (is_event_stream(leg.upstream.headers())) {
-            co_return co_await relay_stream(leg, flight);
-        }
-        co_return co_await relay_whole(leg, flight, options.answer_bytes_max);
+    http::Task<Served> relay(Leg leg, Flight& flight) const {
+        const http::Headers& headers = leg.upstream.headers();
+        if (is_of_type(headers, "text/event-stream")) return relay_stream(leg, flight);
+        const bool is_sound = flight.order().whole_form() == WholeForm::Bytes;
+        if (is_sound && !is_of_type(headers, "application/json")) return relay_bytes(leg, flight);
+        return relay_whole(leg, flight, options.answer_bytes_max);
     }
 
     const Services services;
     const Options options;
     std::deque<ModelMetrics> metrics;  // In the order of the models.
+    std::deque<std::pair<const Upstream*, UpstreamGate>> gates;
+    std::vector<std::vector<UpstreamGate*>> model_gates;  // By model, and the order of its routes.
+    std::vector<RowNames> row_names;                      // In the order of the models.
+    std::array<std::int64_t, kEndpoints> endpoint_names{};
+    std::atomic<std::uint64_t> turns = 0;
 };
 
 Gateway::Gateway(Services services, Options options)
-    : impl_{std::make_unique<Impl>(services, std::move(options))} {}
+    : impl_{std::make_unique<Impl>(std::move(services), std::move(options))} {}
 Gateway::~Gateway() = default;
 
-http::Task<void> Gateway::chat_completions(http::Exchange& exchange) {
-    auto served = co_await impl_->serve(exchange);
+http::Task<void> Gateway::serve(http::Exchange& exchange, Endpoint endpoint) {
+    auto served = co_await impl_->serve(exchange, endpoint);
     if (served) co_return;
     (void)co_await exchange.respond(
-        http::to_response(served.error(), exchange.request().request_id));
+        error_response(endpoint, served.error().why(), exchange.request().request_id));
 }
 
 const Models& Gateway::models() const { return impl_->services.models; }

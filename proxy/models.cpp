@@ -1,9 +1,12 @@
 #include "nutgate/proxy/models.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <utility>
 
+#include "answers.h"
+#include "nutgate/base/sync.h"
 #include "nutgate/base/verify.h"
 #include "nutgate/crypto/hash.h"
 #include "nutgate/http/error_envelope.h"
@@ -33,6 +36,10 @@ std::string_view without_date(std::string_view name) {
     return name.substr(0, name.size() - kSize);
 }
 
+rates::BtcUsd least_rate() {
+    return *rates::BtcUsd::from_raw(Models::kBtcUsdMin * rates::BtcUsd::kPerUsd);
+}
+
 bool in_range(std::int64_t value) { return value >= 1 && value <= kTokensMax; }
 
 bool has_sane_bounds(const Model& model) {
@@ -43,34 +50,95 @@ bool has_sane_bounds(const Model& model) {
 }
 
 TokenBounds widest(const Model& model) {
-    return {.input = model.context, .output = model.output_max};
+    const EndpointSet& sold = model.endpoints;
+    const bool draws =
+        sold.contains(Endpoint::ImageGenerations) || sold.contains(Endpoint::ImageEdits);
+    const bool listens =
+        sold.contains(Endpoint::Transcriptions) || sold.contains(Endpoint::Translations);
+    TokenBounds bounds{.input = model.context,
+                       .output = model.output_max,
+                       .input_image = model.tokens_per_image_max ? model.context : 0};
+    if (sold.contains(Endpoint::Embeddings)) {
+        bounds.input = std::max(bounds.input, kEmbeddingTokensMax);
+    }
+    if (draws) {
+        bounds.output_image = model.output_max;
+        bounds.images = model.choices_max;
+    }
+    if (sold.contains(Endpoint::Speech)) bounds.characters = kSpeechCharactersMax;
+    if (listens) {
+        bounds.input_audio = model.context;
+        bounds.audio_ms = kAudioBytesMax * 1000 / kAudioBytesPerSecondLeast + 1;
+    }
+    return bounds;
 }
 
-// In the fields of routstr-contract 1.1. `text` writes so many of the price's units.
+// In the fields of routstr-contract 1.1 and, where there are more kinds than it knows, under
+// OpenRouter's names. `text` writes so many of the price's units.
 template <class Text>
-std::string pricing_json(const Model& model, Text text) {
-    const Price& price = model.price;
-    return R"({"prompt":)" + text(price.input(), price.denominator()) + R"(,"completion":)" +
-           text(price.output(), price.denominator()) +
-           R"(,"request":0,"image":0,"web_search":0,"internal_reasoning":)" +
-           text(price.output(), price.denominator()) + R"(,"input_cache_read":)" +
-           text(price.input_cached(), price.denominator()) + R"(,"input_cache_write":)" +
-           text(price.input(), price.denominator());
+std::string rates_json(const Price& price, const Price::Rates& rates, Text text) {
+    struct Named {
+        const char* name;
+        PriceKind kind;
+    };
+    constexpr std::array kNames{Named{"prompt", PriceKind::Input},
+                                Named{"completion", PriceKind::Output},
+                                Named{"request", PriceKind::Request},
+                                Named{"image", PriceKind::Image},
+                                Named{"web_search", PriceKind::Search},
+                                Named{"internal_reasoning", PriceKind::Reasoning},
+                                Named{"input_cache_read", PriceKind::InputCached},
+                                Named{"input_cache_write", PriceKind::CacheWrite},
+                                Named{"input_cache_write_1h", PriceKind::CacheWrite1h},
+                                Named{"audio", PriceKind::InputAudio},
+                                Named{"audio_output", PriceKind::OutputAudio},
+                                Named{"image_token", PriceKind::InputImage},
+                                Named{"image_output", PriceKind::OutputImage},
+                                Named{"character", PriceKind::Character}};
+    std::string json;
+    for (const Named& named : kNames) {
+        json += json.empty() ? "\"" : ",\"";
+        json += named.name;
+        json += "\":" + text(rates[index_of(named.kind)], price.denominator());
+    }
+    // The rate is that of a millisecond; what is too large for a thousand times as much is shown
+    // rounded up.
+    const std::uint64_t millisecond = rates[index_of(PriceKind::AudioSecond)];
+    const bool fits = millisecond <= UINT64_MAX / 1000;
+    return json + ",\"audio_second\":" +
+           (fits ? text(millisecond * 1000, price.denominator())
+                 : text(millisecond, std::max<std::uint64_t>(1, price.denominator() / 1000)));
+}
+
+template <class Text>
+std::string pricing_json(const Price& price, Text text) {
+    std::string json = '{' + rates_json(price, price.tiers().front().rates, text);
+    std::string tiers;
+    for (const Price::Tier& tier : price.tiers().subspan(1)) {
+        tiers += (tiers.empty() ? "" : ",") + std::string{"{\"min_prompt_tokens\":"} +
+                 std::to_string(tier.above_input) + ',' + rates_json(price, tier.rates, text) + '}';
+    }
+    if (!tiers.empty()) json += ",\"overrides\":[" + tiers + ']';
+    return json;
 }
 
 // One msat is this in the text's unit, so costs are shown by the function that shows prices.
 template <class Text>
-std::string maxima_json(const Model& model, Text text) {
-    const auto of = [&](std::int64_t input, std::int64_t output) {
-        const auto most = cost_ceiling(model.price, {.input = input, .output = output});
+std::string maxima_json(const Model& model, const Price& price, Text text) {
+    const auto of = [&](TokenBounds bounds) {
+        const auto most = cost_ceiling(price, bounds);
         VERIFY(most.has_value());
         return text(static_cast<std::uint64_t>(most->raw()), 1);
     };
-    return R"(,"max_prompt_cost":)" + of(model.context, 0) + R"(,"max_completion_cost":)" +
-           of(0, model.output_max) + R"(,"max_cost":)" + of(model.context, model.output_max) + '}';
+    const TokenBounds all = widest(model);
+    return R"(,"min_cost":)" + text(static_cast<std::uint64_t>(price.floor().raw()), 1) +
+           R"(,"max_prompt_cost":)" + of({.input = all.input, .input_image = all.input_image}) +
+           R"(,"max_completion_cost":)" + of({.output = all.output}) + R"(,"max_cost":)" +
+           text(static_cast<std::uint64_t>(max_cost(model, price).raw()), 1) + '}';
 }
 
-std::string entry_json(const Model& model, const std::optional<Decimal>& btc_usd) {
+std::string entry_json(const Model& model, const Price& price,
+                       const std::optional<Decimal>& btc_usd) {
     const std::string id = http::json_quote(model.id.text());
     const std::string context = std::to_string(model.context);
     const bool images = model.tokens_per_image_max.has_value();
@@ -87,11 +155,12 @@ std::string entry_json(const Model& model, const std::optional<Decimal>& btc_usd
         const auto usd = [&](std::uint64_t over, std::uint64_t under) {
             return usd_text(over, under, *btc_usd);
         };
-        json += pricing_json(model, usd) + maxima_json(model, usd);
+        json += pricing_json(price, usd) + maxima_json(model, price, usd);
     } else {
         json += "null";
     }
-    json += R"(,"sats_pricing":)" + pricing_json(model, sats_text) + maxima_json(model, sats_text);
+    json += R"(,"sats_pricing":)" + pricing_json(price, sats_text) +
+            maxima_json(model, price, sats_text);
     json += R"(,"per_request_limits":{"max_choices":)" + std::to_string(model.choices_max) +
             R"(},"top_provider":{"context_length":)" + context + R"(,"max_completion_tokens":)" +
             std::to_string(model.output_max) +
@@ -101,34 +170,244 @@ std::string entry_json(const Model& model, const std::optional<Decimal>& btc_usd
     return json;
 }
 
+bool has_upstreams(const Model& model) {
+    const auto& routes = model.upstreams;
+    return routes.size() <= kUpstreamsMax &&
+           std::ranges::any_of(routes, [](const Route& route) { return route.weight > 0; });
+}
+
+// Where the price has what is counted there.
+EndpointSet priced(const Tariff& price) {
+    const auto sells = [&price](PriceKind kind) { return price.sells(kind); };
+    const bool pieces = sells(PriceKind::Image) || sells(PriceKind::Search) ||
+                        sells(PriceKind::Character) || sells(PriceKind::AudioSecond);
+    EndpointSet all;
+    if (sells(PriceKind::Input) && sells(PriceKind::Output)) {
+        all = all | kTextEndpoints |
+              EndpointSet{Endpoint::ImageGenerations, Endpoint::ImageEdits,
+                          Endpoint::Transcriptions, Endpoint::Translations};
+    }
+    if (sells(PriceKind::Input)) all.add(Endpoint::Embeddings);
+    if (sells(PriceKind::Image)) {
+        all = all | EndpointSet{Endpoint::ImageGenerations, Endpoint::ImageEdits};
+    }
+    if (sells(PriceKind::AudioSecond)) {
+        all = all | EndpointSet{Endpoint::Transcriptions, Endpoint::Translations};
+    }
+    if (sells(PriceKind::Character)) all.add(Endpoint::Speech);
+    // Nothing but requests, or nothing at all: the price was made for them.
+    if (sells(PriceKind::Input) || !pieces) all.add(Endpoint::Moderations);
+    return all;
+}
+
+// Whether it has a price for what decides where a model is sold, and how.
+bool sells_the_same(const Tariff& a, const Tariff& b) {
+    constexpr std::array kDeciding{PriceKind::Input,      PriceKind::Output, PriceKind::OutputImage,
+                                   PriceKind::Image,      PriceKind::Search, PriceKind::Character,
+                                   PriceKind::AudioSecond};
+    return std::ranges::all_of(kDeciding,
+                               [&](PriceKind kind) { return a.sells(kind) == b.sells(kind); });
+}
+
+// What the prices that are shown depend on.
+struct Market {
+    std::optional<rates::BtcUsd> rate;
+    int minute = 0;
+    std::uint64_t edition = 0;  // Of the prices themselves.
+
+    friend bool operator==(const Market&, const Market&) = default;
+};
+
+// The prices of a model as they are now.
+struct Tag {
+    struct OfRoute {
+        std::optional<Tariff> cost;
+        std::optional<Tariff> price;
+    };
+    explicit Tag(const Model& model) : price{model.price} {
+        for (const Route& route : model.upstreams) routes.push_back({route.cost, route.price});
+    }
+    Tariff price;
+    std::vector<OfRoute> routes;
+};
+
+struct Listing {
+    Market market;
+    std::vector<std::string> entries = {};  // JSON, one per model; empty: not for sale now.
+    std::string body = {};
+    std::string etag = {};
+};
+
 }  // namespace
 
-Msat max_cost(const Model& model) {
-    const auto most = cost_ceiling(model.price, widest(model));
+struct Models::Shelf {
+    Mutex mutex;
+    std::vector<Tag> tags GUARDED_BY(mutex);  // In the order of the models.
+    std::uint64_t edition GUARDED_BY(mutex) = 0;
+    Listing listing GUARDED_BY(mutex);
+};
+
+Models::Models() : shelf_{std::make_unique<Shelf>()} {}
+Models::Models(Models&&) noexcept = default;
+Models& Models::operator=(Models&&) noexcept = default;
+Models::~Models() = default;
+
+Msat max_cost(const Model& model, const Price& price) {
+    const auto most = cost_ceiling(price, widest(model));
     VERIFY(most.has_value());  // Models::make refused it otherwise.
     return *most;
 }
 
+Destination destination(const Model& model, const Route& route) {
+    const std::string& usual =
+        model.upstream_model.empty() ? model.id.text() : model.upstream_model;
+    return {.model = route.model.empty() ? usual : route.model,
+            .upstream = route.upstream->traits()};
+}
+
+EndpointSet served(const Model& model) {
+    EndpointSet all;
+    for (const Route& route : model.upstreams) all = all | route.upstream->traits().endpoints;
+    return all & priced(model.price);
+}
+
 Result<Models, ModelsError> Models::make(std::vector<Model> models,
                                          std::optional<Decimal> btc_usd) {
+    const auto rate = btc_usd ? rates::BtcUsd::parse(to_text(*btc_usd)) : std::nullopt;
     Models made;
-    made.models_ = std::move(models);
-    std::string list;
-    for (std::size_t i = 0; i < made.models_.size(); ++i) {
-        const Model& model = made.models_[i];
-        if (model.upstreams.empty()) return fail(ModelsError::NoUpstream);
+    made.fixed_ =
+        rate ? std::make_unique<rates::RateBoard>(*rate) : std::make_unique<rates::RateBoard>();
+    made.board_ = made.fixed_.get();
+    TRY_VOID(made.take(std::move(models), rate.value_or(least_rate())));
+    made.refresh(Time{});
+    return made;
+}
+
+Result<Models, ModelsError> Models::make(std::vector<Model> models, const rates::RateBoard& btc_usd,
+                                         Time now) {
+    Models made;
+    made.board_ = &btc_usd;
+    TRY_VOID(made.take(std::move(models), least_rate()));
+    made.refresh(now);
+    return made;
+}
+
+Result<void, ModelsError> Models::take(std::vector<Model> models, rates::BtcUsd least) {
+    models_ = std::move(models);
+    for (std::size_t i = 0; i < models_.size(); ++i) {
+        Model& model = models_[i];
+        if (!has_upstreams(model)) return fail(ModelsError::NoUpstream);
+        const EndpointSet chosen = model.endpoints.empty() ? kTextEndpoints : model.endpoints;
+        model.endpoints = chosen & served(model);
+        if (model.endpoints.empty()) return fail(ModelsError::NoEndpoint);
+        // Where messages are sold their tokens are counted, by whomever.
+        if (model.endpoints.contains(Endpoint::Messages))
+            model.endpoints.add(Endpoint::CountTokens);
         if (!has_sane_bounds(model)) return fail(ModelsError::BadBounds);
-        if (!cost_ceiling(model.price, widest(model))) return fail(ModelsError::TooExpensive);
-        if (!made.by_name_.emplace(lower(model.id.text()), i).second) {
+        for (const Price& price : model.price.all(least)) {
+            if (!cost_ceiling(price, widest(model))) return fail(ModelsError::TooExpensive);
+        }
+        if (!by_name_.emplace(lower(model.id.text()), i).second) {
             return fail(ModelsError::Duplicate);
         }
-        made.entries_.push_back(entry_json(model, btc_usd));
-        list += (list.empty() ? "" : ",") + made.entries_.back();
     }
-    made.list_body_ = R"({"object":"list","data":[)" + list + "]}";
-    const auto digest = crypto::sha256(as_bytes(made.list_body_));
-    made.etag_ = '"' + to_hex(BytesView{digest}.first(8)) + '"';
-    return made;
+    const Lock lock{shelf_->mutex};
+    for (const Model& model : models_) shelf_->tags.emplace_back(model);
+    return {};
+}
+
+Result<void, ModelsError> Models::reprice(const std::vector<Model>& models, Time now) {
+    if (models.size() != models_.size()) return fail(ModelsError::OtherModels);
+    std::vector<Tag> tags;
+    for (std::size_t i = 0; i < models.size(); ++i) {
+        const Model& known = models_[i];
+        const Model& given = models[i];
+        if (given.id.text() != known.id.text() ||
+            given.upstreams.size() != known.upstreams.size() ||
+            !sells_the_same(given.price, known.price)) {
+            return fail(ModelsError::OtherModels);
+        }
+        for (const Price& price : given.price.all(least_rate())) {
+            if (!cost_ceiling(price, widest(known))) return fail(ModelsError::TooExpensive);
+        }
+        tags.emplace_back(given);
+    }
+    {
+        const Lock lock{shelf_->mutex};
+        shelf_->tags.swap(tags);
+        ++shelf_->edition;
+    }
+    refresh(now);
+    return {};
+}
+
+std::size_t Models::index_of(const Model& model) const {
+    const auto index = static_cast<std::size_t>(&model - models_.data());
+    VERIFY(index < models_.size());
+    return index;
+}
+
+std::optional<rates::BtcUsd> Models::rate_at(Time now) const {
+    const auto rate = board_->at(now);
+    if (!fixed_ && rate && *rate < least_rate()) return std::nullopt;
+    return rate;
+}
+
+std::optional<Price> Models::price_now(const Model& model, Time now) const {
+    const auto rate = rate_at(now);
+    Shelf& shelf = *shelf_;
+    const Lock lock{shelf.mutex};
+    return shelf.tags[index_of(model)].price.at(now, rate);
+}
+
+std::optional<Price> Models::cost_now(const Model& model, std::size_t place, Time now) const {
+    const auto rate = rate_at(now);
+    Shelf& shelf = *shelf_;
+    const Lock lock{shelf.mutex};
+    const auto& cost = shelf.tags[index_of(model)].routes[place].cost;
+    return cost ? cost->at(now, rate) : std::nullopt;
+}
+
+std::optional<Price> Models::price_now(const Model& model, std::size_t place, Time now) const {
+    const auto rate = rate_at(now);
+    Shelf& shelf = *shelf_;
+    const Lock lock{shelf.mutex};
+    const auto& price = shelf.tags[index_of(model)].routes[place].price;
+    return price ? price->at(now, rate) : std::nullopt;
+}
+
+void Models::refresh(Time now) {
+    Listing made{.market = {.rate = rate_at(now)}};
+    std::vector<Tag> tags;
+    {
+        Shelf& shelf = *shelf_;
+        const Lock lock{shelf.mutex};
+        const bool hourly = std::ranges::any_of(
+            shelf.tags, [](const Tag& tag) { return tag.price.changes_with_the_hour(); });
+        made.market.minute = hourly ? minute_of_day(now) : 0;
+        made.market.edition = shelf.edition;
+        if (!shelf.listing.body.empty() && shelf.listing.market == made.market) return;
+        tags = shelf.tags;
+    }
+    std::optional<Decimal> btc_usd;
+    if (made.market.rate) {
+        btc_usd = Decimal{.units = static_cast<std::uint64_t>(made.market.rate->raw()),
+                          .places = rates::BtcUsd::kPlaces};
+    }
+    std::string list;
+    for (std::size_t i = 0; i < models_.size(); ++i) {
+        const Model& model = models_[i];
+        std::string& entry = made.entries.emplace_back();
+        const auto price = tags[i].price.at(now, made.market.rate);
+        if (!price) continue;
+        entry = entry_json(model, *price, btc_usd);
+        list += (list.empty() ? "" : ",") + entry;
+    }
+    made.body = R"({"object":"list","data":[)" + list + "]}";
+    const auto digest = crypto::sha256(as_bytes(made.body));
+    made.etag = '"' + to_hex(BytesView{digest}.first(8)) + '"';
+    const Lock lock{shelf_->mutex};
+    std::swap(shelf_->listing, made);
 }
 
 const Model* Models::find(std::string_view name) const {
@@ -152,12 +431,20 @@ const Model* Models::find(std::string_view name) const {
 }
 
 http::Response Models::list(const http::Request& request) const {
-    http::Response response = http::json_response(200, list_body_);
+    http::Response response;
+    std::string etag;
     const auto known = request.headers.find("if-none-match");
-    if (known && (*known == etag_ || *known == "*" || *known == "W/" + etag_)) {
-        response = {.status = 304, .headers = {}, .body = {}};
+    {
+        Shelf& shelf = *shelf_;
+        const Lock lock{shelf.mutex};
+        etag = shelf.listing.etag;
+        if (known && (*known == etag || *known == "*" || *known == "W/" + etag)) {
+            response = {.status = 304, .headers = {}, .body = {}};
+        } else {
+            response = http::json_response(200, shelf.listing.body);
+        }
     }
-    response.headers.set("ETag", etag_);
+    response.headers.set("ETag", etag);
     response.headers.set("Cache-Control", "public, max-age=60");
     return response;
 }
@@ -172,7 +459,14 @@ http::Response Models::one(const http::Request& request, std::string_view name) 
                                   .param = "model"},
                                  request.request_id);
     }
-    return http::json_response(200, entries_[static_cast<std::size_t>(model - models_.data())]);
+    std::string entry;
+    {
+        Shelf& shelf = *shelf_;
+        const Lock lock{shelf.mutex};
+        entry = shelf.listing.entries[static_cast<std::size_t>(model - models_.data())];
+    }
+    if (entry.empty()) return http::to_response(rate_unavailable(), request.request_id);
+    return http::json_response(200, std::move(entry));
 }
 
 }  // namespace nutgate::proxy

@@ -67,14 +67,30 @@ struct Leg {
     const UpstreamTraits& traits;
 };
 
-// An error is for the caller to answer with: nothing was written and nothing charged. Otherwise the
-// client has all it gets, and the flight has ended.
-using Relayed = Result<void, http::ApiError>;
+// What the client is told instead of an answer. Elsewhere than where it is passed on: each of the
+// coroutines that a request goes through has a place for one, and nearly none is ever used. Give it
+// a name before it is co_returned: g++ 12 destroys what is made in that statement twice.
+class Refused {
+public:
+    // Implicit, as errors become those of the layer above.
+    Refused(http::ApiError why) : why_{std::make_unique<http::ApiError>(std::move(why))} {}
+    const http::ApiError& why() const { return *why_; }
+
+private:
+    std::unique_ptr<http::ApiError> why_;
+};
+
+// A refusal is for the caller to answer with: nothing was written and nothing charged. Otherwise
+// the client has all it gets, and the flight has ended.
+using Relayed = Result<void, Refused>;
 
 http::Task<Relayed> relay_stream(Leg leg, Flight& flight);
 // To its end even if the client has left, within the upstream's bounds for that: what it worked for
 // is known at the end only.
 http::Task<Relayed> relay_whole(Leg leg, Flight& flight, std::size_t bytes_max);
+
+// As it comes: sound. A client that leaves ends it.
+http::Task<Relayed> relay_bytes(Leg leg, Flight& flight);
 
 // At most so much of a body, for a look at an error.
 http::Task<std::string> read_beginning(http::UpstreamAnswer& upstream, std::size_t bytes_max);

@@ -5,12 +5,25 @@
 
 namespace nutgate::proxy {
 
+namespace {
+
+bool takes_files(Endpoint endpoint) {
+    return endpoint == Endpoint::ImageEdits || endpoint == Endpoint::Transcriptions ||
+           endpoint == Endpoint::Translations;
+}
+
+}  // namespace
+
 void add_routes(http::Server& server, Gateway& gateway, RouteOptions options) {
-    for (const auto* path : {"/v1/chat/completions", "/chat/completions"}) {
-        server.route({http::Method::Post, path, options.request_bytes_max},
-                     [&gateway](http::Exchange& exchange) -> http::Task<void> {
-                         return gateway.chat_completions(exchange);
-                     });
+    for (const Endpoint endpoint : kAllEndpoints) {
+        for (const auto* prefix : {"/v1", ""}) {
+            server.route(
+                {http::Method::Post, prefix + std::string{path_of(endpoint)},
+                 takes_files(endpoint) ? options.upload_bytes_max : options.request_bytes_max},
+                [&gateway, endpoint](http::Exchange& exchange) -> http::Task<void> {
+                    return gateway.serve(exchange, endpoint);
+                });
+        }
     }
     const Models& models = gateway.models();
     for (const auto* path : {"/v1/models", "/v1/models/", "/models", "/models/"}) {

@@ -30,6 +30,7 @@ struct Payer {
 // A request that its slice did not cover at once.
 struct Waiter {
     Msat amount;
+    Msat like;  // What those that follow are likely to ask for.
     std::function<void(Result<Draw, DrawRefusal>)> done;
 };
 
@@ -37,6 +38,7 @@ struct Waiter {
 struct Batch {
     Msat cost;
     std::int64_t requests = 0;
+    std::vector<UsageRow> rows{};
 };
 
 struct Slice {
@@ -56,11 +58,15 @@ struct Slice {
     Time deadline;
     std::int64_t sequence = 0;  // Of the newest charge that was submitted.
 
+    std::size_t ahead = 0;           // For so many requests it is taken; 0: not yet.
+    std::optional<Time> grown_at{};  // When it was last grown.
+
     Msat drawn;                          // By requests under way.
     int draws = 0;                       // Their number: some may cost nothing.
     Msat returning;                      // On its way back to the balance.
     Batch pending;                       // Settled, and waiting to be posted.
     std::optional<SliceCharge> posting;  // Submitted; its end is not known.
+    std::vector<UsageRow> spare{};       // Room that the last batch's rows had, for the next one's.
     Time used_at;
 
     // What is on its way to the books, and refers to this: it is not forgotten meanwhile.
@@ -76,6 +82,8 @@ struct Slice {
     // What is not there for the next request.
     Msat used() const { return *add(*add(drawn, returning), unposted()); }
     Msat idle() const { return subtract(held, used()).value_or(Msat{}); }
+    // What is on its way back is nobody's for a moment, and its balance's all the time.
+    Msat unused() const { return *add(idle(), returning); }
     bool is_quiet() const {
         return !growing && jobs == 0 && waiting.empty() && draws == 0 && returning == Msat{} &&
                unposted() == Msat{};

@@ -109,6 +109,15 @@ Posted SliceBooks::post(store::Tx& tx, const SliceCharge& charge) {
     if (captured->applied == Applied::Now) {
         keyring_.spend(tx, charge.key, charge.hold, captured->charged, charge.requests);
         posted.uncollected = *subtract(charge.cost, captured->charged);
+        // With the charge or not at all: told again it was applied before, and so were these.
+        if (captured->transfer > 0 && !charge.rows.empty()) {
+            write_usage(tx,
+                        {.transfer = captured->transfer,
+                         .payer = charge.payer,
+                         .key = charge.key,
+                         .charged = captured->charged},
+                        charge.rows);
+        }
     }
     posted.held = captured->held;
     posted.available = captured->available;

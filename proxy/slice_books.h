@@ -18,6 +18,7 @@
 #include "nutgate/keyring/keyring.h"
 #include "nutgate/ledger/ledger.h"
 #include "nutgate/proxy/till.h"
+#include "nutgate/proxy/usage_rows.h"
 #include "nutgate/store/store.h"
 
 namespace nutgate::proxy {
@@ -55,10 +56,12 @@ struct Grown {
 
 struct SliceCharge {
     KeyId key;
+    KeyId payer;
     HoldId hold;
     std::int64_t sequence;
     Msat cost;
     std::int64_t requests;
+    std::vector<UsageRow> rows;  // One for each request, where they are kept.
 };
 
 struct Posted {

@@ -2,17 +2,34 @@
 
 #include "chunk.h"
 #include "nutgate/proxy/meter.h"
+#include "typed_event.h"
 
 namespace nutgate::proxy {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+constexpr std::size_t kBegunBytesMax = 16 * 1024;  // It repeats a request's tools.
+constexpr std::size_t kOpenBlocksMax = 64;         // Anthropic has one at a time.
 
 // The fields of one frame, as the HTML standard reads them.
 struct Fields {
-    std::string data;  // Its lines, joined.
+    std::string_view first_line;  // Of its data.
+    std::string joined;           // All lines of it, where there are several.
     bool has_data = false;
+    bool several = false;
     bool error_event = false;
+
+    std::string_view data() const { return several ? std::string_view{joined} : first_line; }
+    void add_data(std::string_view line) {
+        if (!has_data) {
+            first_line = line;
+        } else {
+            if (!several) joined = first_line;
+            several = true;
+            joined.append(1, '\n').append(line);
+        }
+        has_data = true;
+    }
 };
 
 // Where the first line ends: at its LF, CR or CRLF.
@@ -42,9 +59,7 @@ Fields parse_frame(std::string_view frame) {
         std::string_view value = colon == std::string_view::npos ? "" : line.substr(colon + 1);
         if (value.starts_with(' ')) value.remove_prefix(1);
         if (name == "data") {
-            if (fields.has_data) fields.data += '\n';
-            fields.data += value;
-            fields.has_data = true;
+            fields.add_data(value);
         } else if (name == "event") {
             fields.error_event = value == "error";
         }
@@ -61,8 +76,13 @@ std::string_view trim(std::string_view text) {
 }  // namespace
 
 void SseMeter::feed(std::string_view piece, std::string& out) {
-    delivered_.bytes += piece.size();
-    while (!piece.empty()) {
+    while (!piece.empty()) piece.remove_prefix(feed_frame(piece, out));
+}
+
+std::size_t SseMeter::feed_frame(std::string_view piece, std::string& out) {
+    const std::size_t size = piece.size();
+    bool ended = false;
+    while (!piece.empty() && !ended) {
         if (after_cr_) {
             after_cr_ = false;
             if (piece.front() == '\n') {
@@ -75,7 +95,8 @@ void SseMeter::feed(std::string_view piece, std::string& out) {
         if (end == std::string_view::npos) {
             line_bytes_ += piece.size();
             take(piece, out);
-            return;
+            piece = {};
+            break;
         }
         const bool blank = end == 0 && line_bytes_ == 0;
         after_cr_ = piece[end] == '\r';
@@ -83,7 +104,10 @@ void SseMeter::feed(std::string_view piece, std::string& out) {
         piece.remove_prefix(end + 1);
         line_bytes_ = 0;
         if (blank) end_frame(out);
+        ended = blank;
     }
+    delivered_.bytes += size - piece.size();
+    return size - piece.size();
 }
 
 void SseMeter::take(std::string_view bytes, std::string& out) {
@@ -97,6 +121,7 @@ void SseMeter::take(std::string_view bytes, std::string& out) {
     out += frame_;
     out += bytes;
     unseen_bytes_ += frame_.size() + bytes.size();
+    delivered_.text_bytes += frame_.size() + bytes.size();
     frame_.clear();
     frame_.shrink_to_fit();
 }
@@ -112,7 +137,6 @@ void SseMeter::take_trailing_lf(std::string& out) {
 void SseMeter::end_frame(std::string& out) {
     frame_just_ended_ = true;
     if (unseen_bytes_ > 0) {
-        delivered_.text_bytes += unseen_bytes_;
         unseen_bytes_ = 0;
         dropped_last_ = false;
         return;
@@ -135,7 +159,7 @@ bool SseMeter::passes(std::string_view frame) {
     }
     const Fields fields = parse_frame(frame);
     if (fields.error_event) failed_ = true;
-    return !fields.has_data || look_at(fields.data);
+    return !fields.has_data || look_at(fields.data());
 }
 
 // Whether the frame with this data passes.
@@ -144,10 +168,12 @@ bool SseMeter::look_at(std::string_view data) {
         done_ = true;
         return false;
     }
+    if (options_.form != StreamForm::Chunks) return look_at_event(data);
     const auto chunk = read_chunk(data);
     if (!chunk) return !done_;
     if (chunk->has_error) failed_ = true;
-    if (chunk->finish_reason) finished_ = true;
+    finished_ = finished_ || chunk->finish_reason;
+    finished_choices_ |= chunk->finished;
     if (chunk->text_bytes > 0) {
         delivered_.text_bytes += chunk->text_bytes;
         ++delivered_.text_deltas;
@@ -169,6 +195,53 @@ bool SseMeter::look_at(std::string_view data) {
     return !done_;
 }
 
+bool SseMeter::look_at_event(std::string_view data) {
+    const bool was_done = done_;
+    const auto event = read_typed_event(data);
+    if (!event) return !was_done;
+    if (event->has_error) failed_ = true;
+    if (options_.may_end_early) keep_for_end(data, *event);
+    if (event->text_bytes > 0) {
+        delivered_.text_bytes += event->text_bytes;
+        ++delivered_.text_deltas;
+    }
+    if (event->fields) {
+        if (!usage_) usage_.emplace();
+        usage_->overwrite_with(*event->fields);
+    }
+    switch (options_.form) {
+        case StreamForm::Chunks:
+            break;
+        case StreamForm::LastEvent:
+            if (was_done || !event->completes) return !was_done;
+            done_ = finished_ = true;
+            usage_chunk_ = data;
+            return false;
+        case StreamForm::Messages:
+            if (event->completes) done_ = finished_ = true;
+            break;
+    }
+    return !was_done;
+}
+
+void SseMeter::keep_for_end(std::string_view data, const TypedEvent& event) {
+    if (event.sequence) sequence_ = event.sequence;
+    const bool is_told = event.response && event.response->of(data).size() <= kBegunBytesMax;
+    if (is_told && begun_json_.empty()) begun_json_ = event.response->of(data);
+    if (!event.index) return;
+    if (event.type == "content_block_stop") {
+        std::erase(open_blocks_, *event.index);
+    } else if (event.type == "content_block_start" && open_blocks_.size() < kOpenBlocksMax) {
+        open_blocks_.push_back(*event.index);
+    }
+}
+
+bool SseMeter::is_empty() const {
+    if (delivered_.text_bytes > 0) return false;
+    // A message tells what it read before it says anything.
+    return !usage_ || (options_.form == StreamForm::Messages && !usage_->completion_tokens);
+}
+
 void SseMeter::finish(std::string& out) {
     if (unseen_bytes_ > 0) {
         end_frame(out);
@@ -180,7 +253,7 @@ void SseMeter::finish(std::string& out) {
     // last line ends out.
     const Fields fields = parse_frame(frame_);
     const bool whole =
-        fields.has_data && (trim(fields.data) == "[DONE]" || read_chunk(fields.data));
+        fields.has_data && (trim(fields.data()) == "[DONE]" || read_chunk(fields.data()));
     if (whole && passes(frame_)) {
         out += frame_;
         out += "\n\n";

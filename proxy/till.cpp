@@ -30,16 +30,16 @@ Till::Till(Books books, Options options, metrics::Registry& metrics)
 
 Till::~Till() { impl_->stop(); }
 
-bool Till::Impl::overloaded() const {
+bool Till::Impl::overloaded(Time now) const {
     if (unposted_charges >= options.unposted_max) return true;
     const auto& oldest = oldest_posting ? oldest_posting : oldest_pending;
-    return oldest && books.clock.now() - *oldest > options.unposted_age_max;
+    return oldest && now - *oldest > options.unposted_age_max;
 }
 
-Draw Till::Impl::take(Slice& slice, Msat amount) {
+Draw Till::Impl::take(Slice& slice, Msat amount, Time now) {
     slice.drawn = *add(slice.drawn, amount);
     ++slice.draws;
-    slice.used_at = books.clock.now();
+    slice.used_at = now;
     return Draw{till, slice, amount};
 }
 
@@ -48,36 +48,56 @@ Draw Till::Impl::take(Slice& slice, Msat amount) {
 bool Till::Impl::is_low(const Slice& slice, Msat amount) const {
     if (!slice.may_grow() || slice.payer->available == Msat{}) return false;
     if (slice.limit_left && *slice.limit_left == Msat{}) return false;
-    const auto enough = multiply_floor(amount, options.requests_ahead, 4);
+    const auto enough = multiply_floor(amount, slice.ahead, 4);
     return enough && slice.idle() < *enough;
 }
 
-std::optional<Till::Impl::Answer> Till::Impl::draw_now(const KeyId& key, Msat amount) {
-    if (overloaded()) return fail(DrawRefusal{Why::Overloaded});
+bool Till::Impl::may_draw(const Slice& slice, Time now) const {
+    if (!slice.is_open || slice.ending || !slice.waiting.empty()) return false;
+    if (slice.payer->pauses > 0 || slice.payer->credited) return false;
+    // Another node may free what is overdue, by its own clock: from half of the time on it is not
+    // drawn from before it was renewed.
+    return now < slice.deadline - options.hold_time / 2;
+}
+
+std::optional<Msat> Till::Impl::share(const Slice& slice, const More& more, Time now) const {
+    if (overloaded(now) || !may_draw(slice, now)) return std::nullopt;
+    if (slice.valid_until && now >= *slice.valid_until) return std::nullopt;
+    const Msat idle = slice.idle();
+    if (idle < more.least) return std::nullopt;
+    const auto draws = static_cast<std::uint64_t>(std::max(slice.draws, 1));
+    const Msat fair = multiply_floor(idle, 1, draws).value_or(Msat{});
+    return std::clamp(fair, more.least, std::max(more.least, more.most));
+}
+
+bool Till::Impl::is_worth_asking(const Slice& slice) const {
+    if (!slice.may_grow()) return false;
+    if (!slice.is_open || slice.payer->credited) return true;
+    if (slice.limit_left && *slice.limit_left == Msat{}) return false;
+    return slice.payer->available > Msat{};
+}
+
+std::optional<Till::Impl::Answer> Till::Impl::draw_now(const KeyId& key, Msat amount, Time now) {
+    if (overloaded(now)) return fail(DrawRefusal{Why::Overloaded});
     const auto found = slices.find(key);
     if (found == slices.end()) return std::nullopt;
     Slice& slice = found->second;
-    const Time now = books.clock.now();
-    if (!slice.is_open || slice.ending || !slice.waiting.empty()) return std::nullopt;
-    if (slice.payer->pauses > 0 || slice.payer->credited) return std::nullopt;
-    // Another node may free what is overdue, by its own clock: from half of the time on it is not
-    // drawn from before it was renewed.
-    if (now >= slice.deadline - options.hold_time / 2) return std::nullopt;
+    if (!may_draw(slice, now)) return std::nullopt;
     if (slice.valid_until && now >= *slice.valid_until) return fail(DrawRefusal{Why::KeyExpired});
     if (slice.idle() < amount) return std::nullopt;
-    return take(slice, amount);
+    return take(slice, amount, now);
 }
 
-Msat Till::Impl::idle_beside(const Slice& slice) const {
+Msat Till::Impl::unused_beside(const Slice& slice) const {
     Msat sum;
     for (const Slice* other : slice.payer->slices) {
-        if (other != &slice) sum = *add(sum, other->idle());
+        if (other != &slice) sum = *add(sum, other->unused());
     }
     return sum;
 }
 
 Msat Till::Impl::spendable(const Slice& slice) const {
-    return reach(slice, *add(slice.payer->available, idle_beside(slice)));
+    return reach(slice, *add(slice.payer->available, unused_beside(slice)));
 }
 
 // Nothing refers to it any more.
@@ -92,11 +112,12 @@ void Till::Impl::forget(Slice& slice) {
 }
 
 std::optional<Till::Impl::Answer> Till::Impl::draw_and_grow(const KeyId& key, Msat amount) {
+    const Time now = books.clock.now();
     Slice* low = nullptr;
     // Not held over the submission: a database that is full calls back at once.
     const auto draw = [&]() -> std::optional<Answer> {
         const Lock lock{mutex};
-        auto answer = draw_now(key, amount);
+        auto answer = draw_now(key, amount, now);
         if (!answer || !*answer) return answer;
         Slice& slice = *(*answer)->slice_;
         if (is_low(slice, amount)) {
@@ -110,17 +131,71 @@ std::optional<Till::Impl::Answer> Till::Impl::draw_and_grow(const KeyId& key, Ms
     return answer;
 }
 
-http::Task<Result<Draw, DrawRefusal>> Till::draw(KeyId key, Msat amount) {
-    auto answer = impl_->draw_and_grow(key, amount);
-    if (answer) co_return *std::move(answer);
-    co_return co_await http::completion<Impl::Answer>(
-        [&](auto done) { impl_->wait(key, amount, std::move(done)); });
+std::optional<Result<Draw, DrawRefusal>> Till::draw_at_once(const KeyId& key, Msat amount) {
+    return impl_->draw_and_grow(key, amount);
 }
 
-Msat Till::close(Slice& slice, Msat amount, Msat cost) {
+http::Task<Result<Draw, DrawRefusal>> Till::draw_like(const KeyId& key, Msat amount, Msat like) {
+    return http::completion<Impl::Answer>([this, key, amount, like](auto done) {
+        impl_->wait(key, {.amount = amount, .like = like, .done = std::move(done)});
+    });
+}
+
+http::Task<Result<Draw, DrawRefusal>> Till::draw_of_books(KeyId key, Msat amount) {
+    return draw_like(key, amount, amount);
+}
+
+bool Till::grow(Draw& draw, const More& more) {
     Impl& my = *impl_;
-    const Impl::Lock lock{my.mutex};
     const Time now = my.books.clock.now();
+    Slice& slice = *draw.slice_;
+    bool asks = false;
+    std::optional<Msat> part;
+    {
+        const Impl::Lock lock{my.mutex};
+        part = my.share(slice, more, now);
+        if (part) {
+            slice.drawn = *add(slice.drawn, *part);
+            slice.used_at = now;
+            draw.amount_ = *add(draw.amount_, *part);
+        }
+        asks = part ? my.is_low(slice, more.most) : my.is_worth_asking(slice);
+        if (asks) my.begin_growth(slice, more.most, false);
+    }
+    if (asks) my.submit_growth(slice);
+    return part.has_value();
+}
+
+void Till::join(Draw& draw, Draw other) {
+    VERIFY(draw.slice_ == other.slice_);
+    const Impl::Lock lock{impl_->mutex};
+    --draw.slice_->draws;
+    draw.amount_ = *add(draw.amount_, other.amount_);
+    other.till_ = nullptr;
+}
+
+http::Task<Result<void, DrawRefusal>> Draw::grow_of_books(More more) {
+    auto drawn = co_await till_->draw_like(slice_->key, more.least, more.most);
+    if (!drawn) co_return fail(drawn.error());
+    till_->join(*this, *std::move(drawn));
+    if (const auto rest = subtract(more.most, more.least); rest && *rest > Msat{}) {
+        (void)grow_at_once({.least = Msat{}, .most = *rest});
+    }
+    co_return Result<void, DrawRefusal>{};
+}
+
+http::Task<Result<Draw, DrawRefusal>> Till::draw(KeyId key, Msat amount) {
+    auto answer = draw_at_once(key, amount);
+    if (answer) co_return *std::move(answer);
+    co_return co_await draw_of_books(key, amount);
+}
+
+Msat Draw::settle(Msat cost) { return settle(cost, UsageRow{}); }
+
+Msat Till::close(Slice& slice, Msat amount, Msat cost, const UsageRow& work) {
+    Impl& my = *impl_;
+    const Time now = my.books.clock.now();
+    const Impl::Lock lock{my.mutex};
     slice.drawn = *subtract(slice.drawn, amount);
     --slice.draws;
     slice.used_at = now;
@@ -128,6 +203,11 @@ Msat Till::close(Slice& slice, Msat amount, Msat cost) {
         if (slice.pending.requests == 0) my.dirty.push_back(&slice);
         slice.pending.cost = *add(slice.pending.cost, cost);
         ++slice.pending.requests;
+        if (my.books.keeps_usage) {
+            UsageRow& row = slice.pending.rows.emplace_back(work);
+            row.charged = cost;
+            row.at = now;
+        }
         ++my.unposted_charges;
         my.unposted_gauge.set(static_cast<std::int64_t>(my.unposted_charges));
         if (!my.oldest_pending) {

@@ -30,32 +30,48 @@ Slice* Till::Impl::find_or_make(const KeyId& key) {
     return &made;
 }
 
-void Till::Impl::wait(const KeyId& key, Msat amount, std::function<void(Answer)> done) {
+void Till::Impl::wait(const KeyId& key, Waiter waiter) {
     Slice* slice = nullptr;
     bool grows = false;
     {
         const Lock lock{mutex};
         slice = find_or_make(key);
         if (slice != nullptr) {
-            slice->waiting.push_back({amount, std::move(done)});
+            const Msat like = waiter.like;
+            slice->waiting.push_back(std::move(waiter));
             grows = slice->may_grow();
-            if (grows) begin_growth(*slice, amount, false);
+            if (grows) begin_growth(*slice, like, false);
         }
     }
-    if (slice == nullptr) return done(fail(DrawRefusal{Why::Overloaded}));
+    if (slice == nullptr) return waiter.done(fail(DrawRefusal{Why::Overloaded}));
     if (grows) submit_growth(*slice);
 }
 
+// How far, by how long the last growth has sufficed: each is a transaction, and a key that is used
+// by thousands of requests a second would need hundreds of them.
+void Till::Impl::look_ahead(Slice& slice) const {
+    const Time now = books.clock.now();
+    const auto last = std::exchange(slice.grown_at, now);
+    if (!last || slice.ahead == 0) {
+        slice.ahead = options.requests_ahead;
+    } else if (now - *last < options.growth_lasts_min) {
+        slice.ahead = std::min(2 * slice.ahead, options.requests_ahead_max);
+    } else if (now - *last > 8 * options.growth_lasts_min) {
+        slice.ahead = std::max(slice.ahead / 2, options.requests_ahead);
+    }
+}
+
 void Till::Impl::begin_growth(Slice& slice, Msat request, bool from_others) {
+    look_ahead(slice);
     Msat all;
     Msat least = slice.is_open ? *Msat::from_raw(1) : Msat{};
     for (const Waiter& waiter : slice.waiting) {
         least = &waiter == &slice.waiting.front() ? waiter.amount : std::min(least, waiter.amount);
-        request = std::max(request, waiter.amount);
+        request = std::max({request, waiter.amount, waiter.like});
         all = add(all, waiter.amount).value_or(kAll);
     }
     if (!slice.waiting.empty()) least = lacking(slice, least);
-    const Msat ahead = multiply_floor(request, options.requests_ahead, 1).value_or(kAll);
+    const Msat ahead = multiply_floor(request, slice.ahead, 1).value_or(kAll);
     slice.growth = Growth{.key = slice.key,
                           .hold = slice.hold,
                           .is_open = slice.is_open,
@@ -143,20 +159,21 @@ void Till::Impl::refuse_all(Slice& slice, Why why, std::vector<Call>& calls) {
 // What the key could draw if `beside` of its balance were its slice's, too.
 Msat Till::Impl::reach(const Slice& slice, Msat beside) const {
     if (slice.limit_left) beside = std::min(beside, *slice.limit_left);
-    return *add(slice.idle(), beside);
+    return *add(slice.unused(), beside);
 }
 
 DrawRefusal Till::Impl::short_of(const Slice& slice, Msat amount) const {
     const bool limited =
-        slice.limit_left && add(slice.idle(), *slice.limit_left).value_or(kAll) < amount;
+        slice.limit_left && add(slice.unused(), *slice.limit_left).value_or(kAll) < amount;
     return {limited ? Why::LimitExceeded : Why::BalanceShort, spendable(slice)};
 }
 
 void Till::Impl::serve_waiting(Slice& slice, std::vector<Call>& calls) {
+    const Time now = books.clock.now();
     std::deque<Waiter> left;
     for (Waiter& waiter : slice.waiting) {
         if (slice.is_open && waiter.amount <= slice.idle()) {
-            calls.push_back({std::move(waiter.done), take(slice, waiter.amount)});
+            calls.push_back({std::move(waiter.done), take(slice, waiter.amount, now)});
         } else {
             left.push_back(std::move(waiter));
         }

@@ -39,15 +39,22 @@ struct Till::Impl {
     Impl(Till& till, Books books, Options options, metrics::Registry& metrics);
 
     // till.cpp. All with the lock held.
-    bool overloaded() const;
+    bool overloaded(Time now) const;
     // Empty: the books have to be asked.
-    std::optional<Answer> draw_now(const KeyId& key, Msat amount);
+    std::optional<Answer> draw_now(const KeyId& key, Msat amount, Time now);
     // The same without the lock; what it leaves is filled up again, behind its back.
     std::optional<Answer> draw_and_grow(const KeyId& key, Msat amount);
-    Draw take(Slice& slice, Msat amount);
+    // Out of memory: else the books have to be asked.
+    bool may_draw(const Slice& slice, Time now) const;
+    Draw take(Slice& slice, Msat amount, Time now);
+    // What a draw that is open gets more. Empty: not the least of it.
+    std::optional<Msat> share(const Slice& slice, const More& more, Time now) const;
+    // Whether the books may have more for it than it knows of.
+    bool is_worth_asking(const Slice& slice) const;
     Msat spendable(const Slice& slice) const;
-    Msat idle_beside(const Slice& slice) const;
+    Msat unused_beside(const Slice& slice) const;
     bool is_low(const Slice& slice, Msat amount) const;
+    void look_ahead(Slice& slice) const;
     void forget(Slice& slice);
 
     // till_growth.cpp. With the lock held where it is not said otherwise.
@@ -56,7 +63,7 @@ struct Till::Impl {
         Answer answer;
     };
     // Without the lock: asks the books for a draw.
-    void wait(const KeyId& key, Msat amount, std::function<void(Answer)> done);
+    void wait(const KeyId& key, Waiter waiter);
     Slice* find_or_make(const KeyId& key);
     // Says what to take, ahead for requests like that one, and marks it as under way. The caller
     // submits it without the lock.

@@ -9,7 +9,8 @@
 namespace nutgate::proxy {
 namespace {
 
-constexpr std::size_t kBatchMax = 1024;  // Slices: a commit is not to take for ever.
+constexpr std::size_t kBatchMax = 1024;    // Slices: a commit is not to take for ever.
+constexpr std::size_t kSpareRowsMax = 64;  // Some 20 KB, of each key in use.
 
 const Msat kAll = *Msat::from_raw(Msat::kMax);
 
@@ -52,11 +53,14 @@ std::vector<Slice*> Till::Impl::collect_batch() {
             continue;
         }
         slice->posting = SliceCharge{.key = slice->key,
+                                     .payer = slice->payer->id,
                                      .hold = slice->hold,
                                      .sequence = ++slice->sequence,
                                      .cost = slice->pending.cost,
-                                     .requests = slice->pending.requests};
+                                     .requests = slice->pending.requests,
+                                     .rows = std::move(slice->pending.rows)};
         slice->pending = {};
+        slice->pending.rows = std::move(slice->spare);
         posting.push_back(slice);
     }
     dirty = std::move(left);
@@ -113,7 +117,9 @@ void Till::Impl::batch_ended(const std::optional<store::StoreFailure>& failure) 
     } else {
         for (std::size_t i = 0; i < posting.size(); ++i) {
             Slice& slice = *posting[i];
-            const SliceCharge charge = *std::exchange(slice.posting, std::nullopt);
+            SliceCharge charge = *std::exchange(slice.posting, std::nullopt);
+            charge.rows.clear();
+            if (charge.rows.capacity() <= kSpareRowsMax) slice.spare = std::move(charge.rows);
             unposted_charges -= static_cast<std::size_t>(charge.requests);
             report(charge, posted[i]);
             if (posted[i].refusal) continue;

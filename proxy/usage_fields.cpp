@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "nutgate/proxy/decimal.h"
+
 namespace nutgate::proxy {
 namespace {
 
@@ -55,31 +57,90 @@ bool take_named(JsonReader& reader, std::string_view key, JsonToken first,
     return false;
 }
 
-// OpenAI's two spellings, and DeepSeek's word for what was cached.
+// What one object says. Chat and messages disagree about what a prompt is, and some relays write
+// the names of both, with zeros under those that their upstream did not use.
+struct Spelled {
+    Count prompt, completion;                     // Chat's.
+    Count input, output;                          // Responses' and messages'.
+    Count read, written, written_5m, written_1h;  // Messages', of a cache.
+    bool heard = false;  // Mistral's: of the audio in a prompt only the total knows the tokens.
+};
+
+void settle_spelling(const Spelled& said, UsageFields& fields) {
+    take(fields.prompt_tokens, said.prompt ? said.prompt : said.input);
+    take(fields.completion_tokens, said.completion ? said.completion : said.output);
+    take(fields.cached_tokens, said.read);
+    Count written = said.written;
+    if (!written && (said.written_5m || said.written_1h)) {
+        written = std::min(said.written_5m.value_or(0) + said.written_1h.value_or(0), kTokensMax);
+    }
+    take(fields.cache_write_tokens, written);
+    take(fields.cache_write_1h_tokens, said.written_1h);
+    if ((said.read || written) && !said.prompt) fields.cache_is_beside = true;
+    if (said.heard && fields.total_tokens) {
+        const std::int64_t read = fields.prompt_tokens.value_or(0);
+        const std::int64_t all = *fields.total_tokens - fields.completion_tokens.value_or(0);
+        if (all > read) fields.input_audio_tokens = all - read;
+        fields.prompt_tokens = std::max(all, read);
+    }
+}
+
+// Those of OpenAI and Anthropic, and DeepSeek's word for what was cached.
 void read_usage(JsonReader& reader, JsonToken first, UsageFields& fields) {
+    Spelled said;
     read_object(reader, first, [&](std::string_view key, JsonToken value) {
-        if (key_is(key, "prompt_tokens_details") || key_is(key, "input_tokens_details")) {
+        if (key_is(key, "prompt_tokens_details") || key_is(key, "input_tokens_details") ||
+            key_is(key, "input_token_details")) {
             read_object(reader, value, [&](std::string_view inner, JsonToken token) {
-                return take_named(reader, inner, token, {{"cached_tokens", &fields.cached_tokens}});
+                return take_named(reader, inner, token,
+                                  {{"cached_tokens", &fields.cached_tokens},
+                                   {"cache_write_tokens", &fields.cache_write_tokens},
+                                   {"audio_tokens", &fields.input_audio_tokens},
+                                   {"image_tokens", &fields.input_image_tokens}});
             });
             return true;
         }
+        if (key_is(key, "cache_creation")) {
+            read_object(reader, value, [&](std::string_view inner, JsonToken token) {
+                return take_named(reader, inner, token,
+                                  {{"ephemeral_5m_input_tokens", &said.written_5m},
+                                   {"ephemeral_1h_input_tokens", &said.written_1h}});
+            });
+            return true;
+        }
+        if (key_is(key, "prompt_audio_seconds")) said.heard = value == JsonToken::Number;
         if (key_is(key, "completion_tokens_details") || key_is(key, "output_tokens_details")) {
             read_object(reader, value, [&](std::string_view inner, JsonToken token) {
                 return take_named(reader, inner, token,
                                   {{"reasoning_tokens", &fields.reasoning_tokens},
-                                   {"thinking_tokens", &fields.reasoning_tokens}});
+                                   {"thinking_tokens", &fields.reasoning_tokens},
+                                   {"audio_tokens", &fields.output_audio_tokens},
+                                   {"image_tokens", &fields.output_image_tokens}});
             });
             return true;
         }
+        if (key_is(key, "server_tool_use")) {
+            read_object(reader, value, [&](std::string_view inner, JsonToken token) {
+                return take_named(reader, inner, token,
+                                  {{"web_search_requests", &fields.searches}});
+            });
+            return true;
+        }
+        if (key_is(key, "seconds") && value == JsonToken::Number) {
+            take(fields.audio_ms, milliseconds_of(reader.raw()));
+            return true;
+        }
         return take_named(reader, key, value,
-                          {{"prompt_tokens", &fields.prompt_tokens},
-                           {"input_tokens", &fields.prompt_tokens},
-                           {"completion_tokens", &fields.completion_tokens},
-                           {"output_tokens", &fields.completion_tokens},
+                          {{"prompt_tokens", &said.prompt},
+                           {"completion_tokens", &said.completion},
                            {"total_tokens", &fields.total_tokens},
-                           {"prompt_cache_hit_tokens", &fields.cached_tokens}});
+                           {"input_tokens", &said.input},
+                           {"output_tokens", &said.output},
+                           {"prompt_cache_hit_tokens", &fields.cached_tokens},
+                           {"cache_read_input_tokens", &said.read},
+                           {"cache_creation_input_tokens", &said.written}});
     });
+    settle_spelling(said, fields);
 }
 
 // Gemini's: thoughts and the prompts of tools stand beside the others, not within them.
@@ -115,7 +176,8 @@ void read_timings(JsonReader& reader, JsonToken first, UsageFields& fields) {
 }
 
 bool is_empty(const UsageFields& fields) {
-    return !fields.prompt_tokens && !fields.completion_tokens && !fields.total_tokens;
+    return !fields.prompt_tokens && !fields.completion_tokens && !fields.total_tokens &&
+           !fields.audio_ms;
 }
 
 }  // namespace
@@ -126,21 +188,52 @@ bool UsageFields::complete() const {
     return known >= 2;
 }
 
+std::optional<std::int64_t> milliseconds_of(std::string_view seconds) {
+    constexpr std::int64_t kMsPerSecond = 1'000;
+    constexpr std::int64_t kMsMax = 1'000'000'000;
+    const auto decimal = parse_decimal(seconds);
+    if (!decimal || decimal->units > static_cast<std::uint64_t>(kTokensMax)) return std::nullopt;
+    auto ms = static_cast<std::int64_t>(decimal->units) * kMsPerSecond;
+    for (int i = 0; i < decimal->places; ++i) ms = ms / 10 + (ms % 10 != 0 ? 1 : 0);
+    return ms <= kMsMax ? std::optional{ms} : std::nullopt;
+}
+
 Usage UsageFields::usage() const {
     const std::int64_t total = total_tokens.value_or(0);
+    const std::int64_t beside =
+        cache_is_beside ? cached_tokens.value_or(0) + cache_write_tokens.value_or(0) : 0;
     const std::int64_t prompt =
-        prompt_tokens.value_or(std::max<std::int64_t>(0, total - completion_tokens.value_or(0)));
+        prompt_tokens ? *prompt_tokens + beside
+                      : std::max<std::int64_t>(0, total - completion_tokens.value_or(0));
     // Some leave thoughts out of their completion count, but none out of the total.
     const std::int64_t completion =
         std::max({completion_tokens.value_or(0), total - prompt, std::int64_t{0}});
     const std::int64_t cached = std::min(cached_tokens.value_or(0), prompt);
+    const std::int64_t written = std::min(cache_write_tokens.value_or(0), prompt - cached);
+    const std::int64_t written_1h = std::min(cache_write_1h_tokens.value_or(0), written);
     const std::int64_t reasoning = std::min(
         std::max(reasoning_tokens.value_or(0), completion - completion_tokens.value_or(completion)),
         completion);
-    return {.in_uncached = prompt - cached,
-            .in_cached = cached,
-            .out_text = completion - reasoning,
-            .out_reasoning = reasoning};
+    std::int64_t rest_in = prompt - cached - written;
+    std::int64_t rest_out = completion - reasoning;
+    const auto part_of = [](std::int64_t& rest, const Count& told) {
+        const std::int64_t part = std::min(told.value_or(0), rest);
+        rest -= part;
+        return part;
+    };
+    Usage usage{.in_cached = cached,
+                .cache_write_5m = written - written_1h,
+                .cache_write_1h = written_1h,
+                .out_reasoning = reasoning,
+                .searches = searches.value_or(0),
+                .audio_ms = audio_ms.value_or(0)};
+    usage.in_audio = part_of(rest_in, input_audio_tokens);
+    usage.in_image = part_of(rest_in, input_image_tokens);
+    usage.out_audio = part_of(rest_out, output_audio_tokens);
+    usage.out_image = part_of(rest_out, output_image_tokens);
+    usage.in_uncached = rest_in;
+    usage.out_text = rest_out;
+    return usage;
 }
 
 void UsageFields::overwrite_with(const UsageFields& newer) {
@@ -149,6 +242,15 @@ void UsageFields::overwrite_with(const UsageFields& newer) {
     take(total_tokens, newer.total_tokens);
     take(cached_tokens, newer.cached_tokens);
     take(reasoning_tokens, newer.reasoning_tokens);
+    take(cache_write_tokens, newer.cache_write_tokens);
+    take(cache_write_1h_tokens, newer.cache_write_1h_tokens);
+    cache_is_beside = cache_is_beside || newer.cache_is_beside;
+    take(input_audio_tokens, newer.input_audio_tokens);
+    take(input_image_tokens, newer.input_image_tokens);
+    take(output_audio_tokens, newer.output_audio_tokens);
+    take(output_image_tokens, newer.output_image_tokens);
+    take(searches, newer.searches);
+    take(audio_ms, newer.audio_ms);
 }
 
 bool UsageReader::take(JsonReader& reader, std::string_view key, JsonToken first) {
@@ -158,8 +260,21 @@ bool UsageReader::take(JsonReader& reader, std::string_view key, JsonToken first
         return true;
     };
     if (usage_within(key, first)) return true;
-    if (key_is(key, "response") || key_is(key, "message") || key_is(key, "x_groq")) {
+    if (key_is(key, "response") || key_is(key, "x_groq")) {
         read_object(reader, first, usage_within);
+        return true;
+    }
+    if (key_is(key, "message")) {
+        // Anthropic's first event: what it counts of the answer was said before there was one.
+        UsageFields early;
+        read_object(reader, first, [&](std::string_view inner, JsonToken value) {
+            if (!key_is(inner, "usage")) return false;
+            read_usage(reader, value, early);
+            return true;
+        });
+        early.completion_tokens.reset();
+        early.reasoning_tokens.reset();
+        fields_.overwrite_with(early);
         return true;
     }
     if (key_is(key, "usageMetadata")) {
@@ -174,10 +289,10 @@ bool UsageReader::take(JsonReader& reader, std::string_view key, JsonToken first
 }
 
 std::optional<UsageFields> UsageReader::found() const {
+    if (is_empty(timings_)) return is_empty(fields_) ? std::nullopt : std::optional{fields_};
     // Where both are there, usage is the word and the timings are a by-product.
     UsageFields all = timings_;
     all.overwrite_with(fields_);
-    if (is_empty(all)) return std::nullopt;
     return all;
 }
 

@@ -138,7 +138,11 @@ Result<Run::Step, WalletError> Run::judge(const Result<MintAnswer, MintFailure>&
                 facts.code == kQuoteSignatureInvalid) {
                 return sign_as_before(facts);
             }
-            if (is_keyset_refusal(facts)) wallet_.keysets.expire(mint_.url);
+            if (is_keyset_refusal(facts)) {
+                wallet_.keysets.expire(mint_.url);
+                // It rotated while we were asking, and that is all there is to it.
+                if (!planned_anew_ && is_plan_retired()) return new_plan(facts);
+            }
             TRY(const auto outcome, finish_refused(wallet_, operation_, mint_, refusal(facts), {}));
             return Step{outcome};
         }
@@ -361,7 +365,7 @@ Result<Outcome, WalletError> run_operation(Wallet::Impl& wallet, const Operation
         note_run(tx, id, next);
         return {};
     }));
-    const auto* mint = wallet.find(operation->mint);
+    const auto mint = wallet.find(operation->mint);
     if (mint == nullptr) return park(wallet, *operation, "its mint is no longer configured");
     switch (operation->kind) {
         case OperationKind::Receive:

@@ -28,7 +28,7 @@ LightningBackend* payer_of(const Wallet::Impl& impl, std::string_view name) {
 
 Result<PaymentHash, WalletError> Wallet::request_funding(const MintUrl& mint,
                                                          nutgate::Msat amount) {
-    const auto* const known = impl_->find(mint);
+    const auto known = impl_->find(mint);
     const bool own = known != nullptr && known->url.is_embedded();
     TRY(const auto quote, request_quote(mint, amount, own ? kOwnFundingMemo : ""));
     const auto invoice = parse_bolt11(quote.bolt11);

@@ -75,7 +75,8 @@ struct Wallet::PreparedSend {
 
 struct Wallet::PreparedMelt {
     wallet::Draft draft;
-    wallet::Picks* picks;  // Null for a token's.
+    wallet::Picks* picks;            // Null for a token's.
+    wallet::Mints::Held guest = {};  // A token's mint, so that it stays until the swap is begun.
 };
 
 struct Wallet::Impl {
@@ -83,7 +84,11 @@ struct Wallet::Impl {
          Settler& settler, const Clock& clock, crypto::Random& random, metrics::Registry& metrics,
          Options options);
 
-    const WalletMint* find(const MintUrl& url) const { return mints.find(url); }
+    // Null if it is none that the wallet knows.
+    wallet::Mints::Held find(const MintUrl& url);
+    // Whose tokens are to be swapped; one of which nothing was known becomes a guest when it has
+    // told its keysets. MintForeign if this node does not go there, or there are too many guests.
+    Result<wallet::Mints::Held, WalletError> guest(const MintUrl& url);
     // Of a token: by its address, or, for the mint in this process, by its keysets.
     Result<const WalletMint*, WalletError> mint_of(const Token& token);
     // ExposureExceeded if so much more at that mint is more than its owner wants.

@@ -171,7 +171,7 @@ Result<Payment, WalletError> Wallet::settle_quote(const PaymentHash& payment) {
     TRY(const auto quote, read_quote(impl, payment));
     if (!quote) return fail(WalletError{Code::MintRefused, "no quote of ours has this invoice"});
     if (quote->state == QuoteState::Issued) return settled(quote->amount);
-    const auto* mint = impl.find(quote->mint);
+    const auto mint = impl.find(quote->mint);
     if (mint == nullptr) {
         return fail(WalletError{Code::MintUnreachable, "its mint is no longer configured"});
     }
@@ -218,6 +218,12 @@ std::vector<PaymentHash> Wallet::open_quotes(store::Reader& reader, int limit) c
 }
 
 namespace wallet {
+
+bool has_open_quotes(store::Reader& reader, const MintUrl& mint) {
+    return reader
+        .query_one("SELECT 1 FROM wallet_quote WHERE state = 2 AND mint = $1 LIMIT 1", mint.text())
+        .has_value();
+}
 
 std::optional<Quote> find_quote(store::Reader& reader, const PaymentHash& payment) {
     const auto row = reader.query_one(

@@ -23,6 +23,7 @@ struct Quote {
     Time watch_until;
 };
 std::optional<Quote> find_quote(store::Reader&, const PaymentHash& payment);
+bool has_open_quotes(store::Reader&, const MintUrl& mint);
 
 // Quotes that a swap or a funding pays, which has ended, and that are not ecash yet: those whose
 // time it is to be asked about. Each is not due again for a while, the longer the oftener it was.

@@ -111,6 +111,22 @@ void KeysetBook::expire(const MintUrl& mint) {
     if (entry != entries_.end()) entry->second.seen_at.reset();
 }
 
+Result<void, WalletError> KeysetBook::forget(const MintUrl& mint) {
+    const auto no_keys = wire::write_keys({});
+    TRY_VOID(database_.transact([&](store::Tx& tx) -> Result<void, WalletError> {
+        if (tx.query_one("SELECT 1 FROM wallet_mint WHERE url = $1", mint.text())) return {};
+        tx.execute(
+            "DELETE FROM wallet_keyset WHERE mint = $1 AND NOT EXISTS (SELECT 1 FROM "
+            "wallet_counter WHERE name = wallet_keyset.id)",
+            mint.text());
+        tx.execute("UPDATE wallet_keyset SET body = $2 WHERE mint = $1", mint.text(), no_keys);
+        return {};
+    }));
+    const Lock lock{mutex_};
+    entries_.erase(mint);
+    return {};
+}
+
 Result<std::vector<Keyset>, WalletError> KeysetBook::ask(const WalletMint& mint,
                                                          const std::string& path, bool with_keys) {
     const auto answer = mint.client->call(MintMethod::Get, path, "");

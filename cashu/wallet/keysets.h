@@ -44,6 +44,9 @@ public:
     Result<Keyset, WalletError> with_keys(const WalletMint& mint, const KeysetId& id);
     // What is known is no longer recent.
     void expire(const MintUrl& mint);
+    // Of a mint that is not stored. Ids on which we made outputs stay known as its, without their
+    // keys: no other mint's secrets may be the same.
+    Result<void, WalletError> forget(const MintUrl& mint);
 
 private:
     struct Entry {

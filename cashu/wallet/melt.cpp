@@ -213,12 +213,12 @@ Result<Prepared, WalletError> Wallet::prepare_melt(std::string_view text,
     auto& impl = *impl_;
     TRY(const auto invoice, read_invoice(text, impl.clock.now()));
     std::vector<const WalletMint*> order;
+    const auto held = wanted ? impl.find(*wanted) : wallet::Mints::Held{};
     if (wanted) {
-        const auto* const mint = impl.find(*wanted);
-        if (mint == nullptr) {
+        if (held == nullptr) {
             return fail(WalletError{Code::MintForeign, wanted->text() + " is none of our mints"});
         }
-        order.push_back(mint);
+        order.push_back(held.get());
     } else {
         order = impl.mints.spendable();
     }
@@ -228,7 +228,7 @@ Result<Prepared, WalletError> Wallet::prepare_melt(std::string_view text,
 Result<Prepared, WalletError> Wallet::prepare_swap(nutgate::Msat amount, const MintUrl& from,
                                                    const MintUrl& to) {
     auto& impl = *impl_;
-    const auto* const source = impl.find(from);
+    const auto source = impl.find(from);
     if (source == nullptr) {
         return fail(WalletError{Code::MintForeign, from.text() + " is none of our mints"});
     }
@@ -237,12 +237,12 @@ Result<Prepared, WalletError> Wallet::prepare_swap(nutgate::Msat amount, const M
     }
     TRY(const auto quote, request_quote(to, amount, ""));
     TRY(const auto invoice, read_invoice(quote.bolt11, impl.clock.now()));
-    return prepare_at(impl, OperationKind::Swap, quote.bolt11, invoice, {source});
+    return prepare_at(impl, OperationKind::Swap, quote.bolt11, invoice, {source.get()});
 }
 
 Result<Prepared, WalletError> Wallet::prepare_swap(const Token& token, const MintUrl& to) {
     auto& impl = *impl_;
-    TRY(const auto* const mint, impl.mints.guest(impl.database, token.mint, impl.clock.now()));
+    TRY(auto mint, impl.guest(token.mint));
     TRY(auto incoming, wallet::look_at(impl, *mint, token));
     const Unit unit = incoming.unit;
     const Amount net = incoming.total - incoming.fee;
@@ -257,7 +257,8 @@ Result<Prepared, WalletError> Wallet::prepare_swap(const Token& token, const Min
         if (offer.amount + offer.reserve <= net) {
             Prepared prepared{new PreparedMelt{
                 .draft = empty_draft(impl, OperationKind::Swap, mint->url), .picks = nullptr}};
-            const Spending spending{.mint = *mint,
+            prepared->guest = std::move(mint);
+            const Spending spending{.mint = *prepared->guest,
                                     .unit = unit,
                                     .proofs = incoming.token.proofs,
                                     .inputs = {},
@@ -299,6 +300,9 @@ Result<OperationId, WalletError> Wallet::begin_melt(store::Tx& tx, const Prepare
     if (const auto id = wallet::find_joinable(tx, draft.kind, reference)) return *id;
     if (prepared.picks == nullptr) {
         TRY_VOID(wallet::claim_foreign(tx, draft));
+        const auto known = impl_->mints.known(draft.mint);
+        const bool guest = !known || known->role == MintRole::Guest;
+        if (guest) wallet::Mints::note_guest(tx, draft.mint, impl_->clock.now());
     } else if (!wallet::reserve_own(tx, draft)) {
         return fail(WalletError{Code::TokenPending, "another operation took a proof of it"});
     }

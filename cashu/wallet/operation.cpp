@@ -455,6 +455,19 @@ nutgate::Msat unspent_total(Reader& reader, const MintUrl& mint, Unit unit) {
     return to_msat(unsigned_of(row->integer(0)), unit).value_or(nutgate::Msat{});
 }
 
+bool has_business_at(Reader& reader, const MintUrl& mint) {
+    return reader
+               .query_one(
+                   "SELECT 1 FROM wallet_proof WHERE state IN (1, 2, 5) AND mint = $1 LIMIT 1",
+                   mint.text())
+               .has_value() ||
+           reader
+               .query_one(
+                   "SELECT 1 FROM wallet_operation WHERE state IN (1, 4) AND mint = $1 LIMIT 1",
+                   mint.text())
+               .has_value();
+}
+
 nutgate::Msat held_at(Reader& reader, const MintUrl& mint) {
     const auto proofs = reader.query_one(
         "SELECT CAST(COALESCE(SUM(msat), 0) AS BIGINT) FROM wallet_proof WHERE state IN (1, 2) AND "

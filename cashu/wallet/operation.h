@@ -156,6 +156,8 @@ void release_inputs(store::Tx&, const OperationId&);
 
 // Of one mint and unit, the largest first; of each amount at most `of_each`.
 std::vector<Input> unspent(store::Reader&, const MintUrl&, Unit, int of_each);
+// Whether there is a proof of ours or an operation that has not ended.
+bool has_business_at(store::Reader&, const MintUrl&);
 // All that we hold at that mint, or will once the receives and issues under way have ended.
 nutgate::Msat held_at(store::Reader&, const MintUrl&);
 nutgate::Msat unspent_total(store::Reader&, const MintUrl&, Unit);

@@ -77,7 +77,8 @@ Result<OperationId, WalletError> Wallet::begin_receive(store::Tx& tx,
 
 Result<nutgate::Msat, WalletError> Wallet::redeem_fee(const Token& token) {
     auto& impl = *impl_;
-    const auto* mint = impl.find(token.mint);
+    const auto held = impl.find(token.mint);
+    const auto* mint = held.get();
     if (mint == nullptr) {
         TRY(mint, impl.mint_of(token));
     }

@@ -100,7 +100,8 @@ Result<Wallet::Owned<Wallet::PreparedSend>, WalletError> Wallet::prepare_send(
     nutgate::Msat amount, const std::optional<MintUrl>& mint) {
     auto& impl = *impl_;
     std::vector<const WalletMint*> order;
-    if (const auto* wanted = mint ? impl.find(*mint) : nullptr) order.push_back(wanted);
+    const auto wanted = mint ? impl.find(*mint) : wallet::Mints::Held{};
+    if (wanted) order.push_back(wanted.get());
     for (const auto* other : impl.mints.spendable()) {
         if (std::find(order.begin(), order.end(), other) == order.end()) order.push_back(other);
     }

@@ -10,6 +10,39 @@ using Code = WalletError::Code;
 
 }  // namespace
 
+Result<wallet::Mints::Held, WalletError> Wallet::Impl::guest(const MintUrl& url) {
+    if (auto known = find(url)) return known;
+    auto way = mints.way_to_stranger(url);
+    if (!way) {
+        return fail(
+            WalletError{Code::MintForeign, "tokens of " + url.text() + " are not taken here"});
+    }
+    // Anybody can make up a URL, so what does not answer takes no place.
+    const WalletMint stranger{
+        .url = url, .also_known_as = {}, .token_url = url.text(), .client = way.get()};
+    TRY(const auto told, keysets.of(stranger, wallet::Freshness::Recent));
+    if (told.empty()) {
+        TRY_VOID(keysets.forget(url));
+        return fail(WalletError{Code::KeysetUnknown, url.text() + " has no keysets of its own"});
+    }
+    for (;;) {
+        if (auto guest = mints.add_guest(url, way)) {
+            TRY_VOID(database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
+                wallet::Mints::note_guest(tx, guest->url, clock.now());
+                return {};
+            }));
+            return guest;
+        }
+        TRY(const auto left, mints.make_room(database));
+        TRY_VOID(keysets.forget(left.value_or(url)));
+        if (!left) {
+            return fail(WalletError{Code::MintForeign, "tokens of " + url.text() +
+                                                           " are not taken now: this node is busy "
+                                                           "at too many other mints"});
+        }
+    }
+}
+
 Result<void, WalletError> Wallet::Impl::check_exposure(store::Reader& reader, const MintUrl& url,
                                                        nutgate::Msat more) const {
     const auto known = mints.known(url);
@@ -28,7 +61,7 @@ Result<std::vector<MintView>, WalletError> Wallet::mint_views() const {
         [&](store::Reader& reader) -> Result<std::vector<MintView>, WalletError> {
             std::vector<MintView> views;
             for (const auto& known : impl.mints.all()) {
-                const auto& url = known.mint->url;
+                const auto& url = known.url;
                 auto most = known.exposure_max ? known.exposure_max : impl.options.exposure_max;
                 if (url.is_embedded()) most.reset();
                 views.push_back({.url = url,
@@ -85,7 +118,7 @@ Result<void, WalletError> Wallet::leave_mint(const MintUrl& url) {
     if (!known || known->role == MintRole::Guest) {
         return fail(WalletError{Code::MintForeign, url.text() + " is none of the wallet's mints"});
     }
-    if (known->mint->url == primary()) {
+    if (known->url == primary()) {
         return fail(WalletError{Code::MintRefused, "the primary mint can't be left"});
     }
     return impl_->mints.set(impl_->database, url, MintRole::Leaving, known->exposure_max,

@@ -126,6 +126,13 @@ Result<const WalletMint*, WalletError> Wallet::Impl::mint_of(const Token& token)
                             "tokens of " + token.mint.text() + " are not taken here"});
 }
 
+wallet::Mints::Held Wallet::Impl::find(const MintUrl& url) {
+    if (auto known = mints.find(url)) return known;
+    // A guest that is just being sent away has its row still if something was begun there.
+    if (!mints.load(database)) return {};
+    return mints.find(url);
+}
+
 Bytes Wallet::Impl::seal(BytesView plain, const OperationId& id, wallet::Sealed what) {
     return crypto::seal(sealing_key, plain, context_of(id, what), random);
 }
@@ -235,8 +242,8 @@ std::vector<MintUrl> Wallet::mints() const {
     return urls;
 }
 
-const std::string& Wallet::token_url(const MintUrl& url) const {
-    const auto* mint = impl_->find(url);
+std::string Wallet::token_url(const MintUrl& url) const {
+    const auto mint = impl_->find(url);
     VERIFY(mint != nullptr);
     return mint->token_url;
 }

@@ -211,8 +211,8 @@ public:
 
     const UpstreamTraits& traits() const override { return options_.traits; }
 
-    http::Task<Result<std::unique_ptr<http::UpstreamAnswer>, http::UpstreamFailure>>
-    chat_completion(UpstreamCall call) override {
+    http::Task<Result<std::unique_ptr<http::UpstreamAnswer>, http::UpstreamFailure>> call(
+        UpstreamCall call) override {
         co_return answer(call);
     }
 

@@ -34,6 +34,47 @@ ApiError refusal(int status, std::string code, std::string message) {
 }
 
 // A table: NOLINTNEXTLINE(readability-function-size)
+namespace {
+
+struct PayoutWords {
+    Code code;
+    int status;
+    const char* name;
+    const char* message;
+};
+constexpr PayoutWords kPayoutWords[] = {
+    {Code::TargetInvalid, 400, "invalid_target",
+     "that is no BOLT11 invoice, Lightning address or LNURL to pay to"},
+    {Code::InvoiceForeign, 400, "invoice_foreign", "that invoice is of another network"},
+    {Code::InvoiceAmountless, 400, "invoice_amountless", "that invoice names no amount"},
+    {Code::InvoiceOtherAmount, 400, "invoice_other_amount", "that invoice names another amount"},
+    {Code::InvoiceExpired, 400, "invoice_expired", "that invoice has expired, or is about to"},
+    {Code::InvoiceOurs, 400, "invoice_ours", "that invoice is one of this node's own"},
+    {Code::LnurlUnreachable, 400, "lnurl_unreachable", "nobody who may be asked answers there"},
+    {Code::LnurlRefused, 400, "lnurl_refused", "that address can't be paid"},
+    {Code::LnurlAmount, 400, "lnurl_amount", "that address does not take such an amount"},
+    {Code::InvoiceSeen, 409, "invoice_seen", "that invoice was paid, or is being paid"},
+    {Code::BalanceInsufficient, 409, "balance_insufficient", "there is not so much"},
+    {Code::RemittanceOpen, 409, "payout_open", "another is under way"},
+    {Code::RemittanceReused, 409, "request_reused",
+     "that request stands for a payout to another target or of another amount"},
+    {Code::RemittanceUnknown, 404, "payout_unknown", "there is no such payout"},
+    {Code::PayingBusy, 503, "paying_busy", "so many payments are being made; try again"},
+    {Code::BooksUnsound, 409, "books_unsound",
+     "the audit fails, and nothing is taken out before it does not"},
+};
+
+ApiError of_payout(const CashierError& error) {
+    for (const PayoutWords& words : kPayoutWords) {
+        if (words.code != error.code) continue;
+        return refusal(words.status, words.name, with_detail(words.message, error.detail));
+    }
+    VERIFY(false);
+    return {};
+}
+
+}  // namespace
+
 ApiError of_cashier(const CashierError& error) {
     const auto say = [&](int status, const char* code, const char* message) {
         return refusal(status, code, with_detail(message, error.detail));
@@ -81,6 +122,23 @@ ApiError of_cashier(const CashierError& error) {
             return say(400, "invalid_invoice", "that invoice can't be paid");
         case Code::AmountOutOfRange:
             return say(400, "invalid_amount", "that is no amount to move");
+        case Code::TargetInvalid:
+        case Code::InvoiceForeign:
+        case Code::InvoiceAmountless:
+        case Code::InvoiceOtherAmount:
+        case Code::InvoiceExpired:
+        case Code::InvoiceOurs:
+        case Code::LnurlUnreachable:
+        case Code::LnurlRefused:
+        case Code::LnurlAmount:
+        case Code::InvoiceSeen:
+        case Code::BalanceInsufficient:
+        case Code::RemittanceOpen:
+        case Code::RemittanceReused:
+        case Code::RemittanceUnknown:
+        case Code::PayingBusy:
+        case Code::BooksUnsound:
+            return of_payout(error);
         case Code::MintRefused:
         case Code::KeyUnknown:
         case Code::KeyRevoked:

@@ -46,6 +46,7 @@ void add(http::Server& server, const Services& services, http::Route route, Effe
          Handler handler);
 
 void add_wallet_routes(http::Server& server, const Services& services);
+void add_payout_routes(http::Server& server, const Services& services);
 void add_mint_routes(http::Server& server, const Services& services);
 
 }  // namespace nutgate::admin

@@ -12,7 +12,14 @@ void add_routes(http::Server& server, Services services) {
             response.body = services.metrics.text();
             return response;
         });
+    add(server, services, {.method = http::Method::Post, .pattern = "/admin/prices/reload"},
+        Effect::Writes, [](const Services& with, const http::Request&) -> Answer {
+            const auto taken = with.take_prices();
+            if (!taken) return fail(refusal(409, "prices_refused", taken.error()));
+            return Json{{"models", *taken}};
+        });
     add_wallet_routes(server, services);
+    add_payout_routes(server, services);
     add_mint_routes(server, services);
 }
 

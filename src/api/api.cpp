@@ -45,20 +45,30 @@ void complete_head(const std::string& origin, const http::Request& request,
 
 http::Response healthz() { return http::json_response(200, R"({"status":"ok"})"); }
 
-http::Task<void> readyz(const std::string& not_ready, Readiness& readiness,
-                        http::Exchange& exchange) {
+// One that is away makes the node no less ready: what is new goes to the others.
+Json lines_of(const Options& options) {
+    Json lines = Json::array();
+    if (!options.lightning_nodes) return lines;
+    for (const auto& [name, up] : options.lightning_nodes()) {
+        lines.push_back({{"backend", name}, {"up", up}});
+    }
+    return lines;
+}
+
+http::Task<void> readyz(const Options& options, Readiness& readiness, http::Exchange& exchange) {
     Json body{{"status", "ready"}};
     int status = 200;
     std::optional<std::string> reason;
-    if (not_ready.empty()) {
+    if (options.not_ready.empty()) {
         reason = co_await readiness.fault();
     } else {
-        reason = not_ready;
+        reason = options.not_ready;
     }
     if (reason) {
         status = 503;
         body = {{"status", "not ready"}, {"reasons", Json::array({*reason})}};
     }
+    if (auto lines = lines_of(options); !lines.empty()) body["lightning"] = std::move(lines);
     http::Response response = http::json_response(status, body.dump());
     (void)co_await exchange.respond(std::move(response));
 }
@@ -73,7 +83,7 @@ void route_health(http::Server& server, const Options& options, Readiness& readi
                  });
     server.route({.method = http::Method::Get, .pattern = "/readyz"},
                  [&options, &readiness](http::Exchange& exchange) {
-                     return readyz(options.not_ready, readiness, exchange);
+                     return readyz(options, readiness, exchange);
                  });
 }
 
@@ -135,6 +145,8 @@ Api::~Api() = default;
 void Api::add_routes(http::Server& server) {
     add_balance_routes(server, *impl_, "/v1/balance");
     add_balance_routes(server, *impl_, "/v1/wallet");
+    add_usage_routes(server, *impl_, "/v1/balance");
+    add_usage_routes(server, *impl_, "/v1/wallet");
     add_request_routes(server, *impl_, "/v1/balance");
     add_request_routes(server, *impl_, "/v1/wallet");
     add_lightning_routes(server, *impl_, "/lightning");

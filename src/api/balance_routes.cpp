@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "context.h"
+#include "refund_routes.h"
 
 namespace nutgate::api {
 namespace {
@@ -100,6 +101,8 @@ Answer refund(Context& context, const Request& request) {
                                    .message = "Refund not found"});
     }
     TRY(const auto key, identify(context, request, FreshToken::Refuse));
+    TRY(const auto sent, refund_over_lightning(context, key, request));
+    if (sent) return *sent;
     const auto refund = context.services.cashier.refund(key);
     if (!refund && refund.error().code == CashierError::Code::KeyUnknown) {
         return fail(unknown_bearer());
@@ -208,6 +211,7 @@ void add_balance_routes(http::Server& server, Context& context, const std::strin
         });
     add(server, context, Method::Post, prefix + "/topup", top_up);
     add(server, context, Method::Post, prefix + "/refund", refund);
+    add_refund_routes(server, context, prefix);
     add(server, context, Method::Get, prefix + "/history", history);
     add(server, context, Method::Post, prefix + "/child-key", create_children);
     add(server, context, Method::Post, prefix + "/child-key/reset", reset_child);

@@ -9,6 +9,7 @@
 #include "client_limit.h"
 #include "errors.h"
 #include "fields.h"
+#include "invoice_watch.h"
 #include "nutgate/api/api.h"
 
 namespace nutgate::api {
@@ -22,13 +23,19 @@ struct Context {
           options{std::move(o)},
           invoices{options.invoices_per_client_per_minute, s.clock},
           creates{options.creates_per_client_per_minute, s.clock},
-          statuses{options.status_per_client_per_minute, s.clock} {}
+          statuses{options.status_per_client_per_minute, s.clock},
+          refunds{options.refunds_per_client_per_minute, s.clock},
+          watch{s.cashier,
+                {.per_client_max = static_cast<std::size_t>(options.waits_per_client_max),
+                 .in_all_max = static_cast<std::size_t>(options.waits_max)}} {}
 
     Services services;
     Options options;
     ClientLimit invoices;
     ClientLimit creates;
     ClientLimit statuses;
+    ClientLimit refunds;  // Over Lightning: each asks and pays somebody.
+    InvoiceWatch watch;
 };
 
 // Registers a handler that answers with JSON or with an error of the envelope.
@@ -52,7 +59,9 @@ Result<KeyId, http::ApiError> identify(Context& context, const http::Request& re
                                        FreshToken fresh);
 
 void add_balance_routes(http::Server& server, Context& context, const std::string& prefix);
+void add_usage_routes(http::Server& server, Context& context, const std::string& prefix);
 void add_lightning_routes(http::Server& server, Context& context, const std::string& prefix);
+void add_invoice_waits(http::Server& server, Context& context, const std::string& prefix);
 void add_request_routes(http::Server& server, Context& context, const std::string& prefix);
 void add_info_routes(http::Server& server, Context& context);
 void add_mint_routes(http::Server& server, Context& context);

@@ -135,6 +135,47 @@ ApiError of_code(Code code) {
         case Code::LightningInsufficient:
             return invalid("lightning_insufficient",
                            "No Lightning backend of the node holds so much.");
+        case Code::TargetInvalid:
+            return invalid("invalid_target",
+                           "That is no BOLT11 invoice, Lightning address or LNURL to pay to.");
+        case Code::InvoiceForeign:
+            return invalid("invoice_foreign", "That invoice is of another network.");
+        case Code::InvoiceAmountless:
+            return invalid("invoice_amountless",
+                           "That invoice names no amount: give one that does.");
+        case Code::InvoiceOtherAmount:
+            return invalid("invoice_other_amount",
+                           "That invoice names another amount than the request.");
+        case Code::InvoiceExpired:
+            return invalid("invoice_expired", "That invoice has expired, or is about to.");
+        case Code::InvoiceOurs:
+            return invalid("invoice_ours", "That invoice is one of this node's own.");
+        case Code::InvoiceSeen:
+            return make(409, "invalid_request_error", "invoice_seen",
+                        "This node has paid that invoice, or is paying it.");
+        case Code::LnurlUnreachable:
+            return make(400, "invalid_request_error", "lnurl_unreachable",
+                        "Nobody who may be asked answers for that address.");
+        case Code::LnurlRefused:
+            return make(400, "invalid_request_error", "lnurl_refused",
+                        "That address can't be paid:");
+        case Code::LnurlAmount:
+            return invalid("lnurl_amount", "That address does not take such an amount:");
+        case Code::BalanceInsufficient:
+            return invalid("balance_insufficient", "The balance does not cover that:");
+        case Code::RemittanceOpen:
+            return make(409, "invalid_request_error", "refund_in_progress",
+                        "Another Lightning refund of this key is under way.");
+        case Code::RemittanceReused:
+            return make(409, "invalid_request_error", "refund_id_reused",
+                        "That refund_id stands for a refund to another target or amount.");
+        case Code::RemittanceUnknown:
+            return make(404, "invalid_request_error", "refund_not_found", "Refund not found");
+        case Code::PayingBusy:
+            return make(503, "api_error", "paying_busy",
+                        "So many payments are being made that another must wait. Nothing was "
+                        "taken.");
+        case Code::BooksUnsound:
         case Code::BooksRefused:
             return make(500, "api_error", "internal_error",
                         "The books refused this. Nothing was changed; please tell the operator.");
@@ -150,9 +191,14 @@ ApiError of_code(Code code) {
 http::ApiError to_api_error(const CashierError& error) {
     ApiError answer = of_code(error.code);
     // With the numbers: they say how much more a token needs.
-    const bool tells =
-        error.code == Code::TokenFeesExceedAmount || error.code == Code::PaymentUnfit;
+    const bool tells = error.code == Code::TokenFeesExceedAmount ||
+                       error.code == Code::PaymentUnfit || error.code == Code::LnurlRefused ||
+                       error.code == Code::LnurlAmount || error.code == Code::BalanceInsufficient;
     if (tells && !error.detail.empty()) answer.message += " " + error.detail + ".";
+    if (error.code == Code::RemittanceOpen) {
+        answer.detail = {{"refund_id", http::json_quote(error.detail)},
+                         {"status", http::json_quote("pending")}};
+    }
     if (error.code == Code::LimitInvalid) answer.param = "validity_date";
     const bool temporary = answer.status == 503;
     if (error.retry_after || temporary) {

@@ -1,21 +1,12 @@
 // /lightning and its mirror below /v1/balance (RIP-08, routstr-contract 1.3).
 #include "context.h"
+#include "invoice_json.h"
 
 namespace nutgate::api {
 namespace {
 
 using http::Method;
 using http::Request;
-
-Json to_json(Context& context, const InvoiceStatus& status) {
-    return {{"status", to_text(status.state)},
-            {"api_key", status.key ? Json(context.services.keyring.text_of(*status.key)) : Json()},
-            {"amount_sats", status.amount.raw()},
-            {"amount_received_msats", status.credited.raw()},
-            {"paid_at", status.paid_at ? Json(to_unix_seconds(*status.paid_at)) : Json()},
-            {"created_at", to_unix_seconds(status.created_at)},
-            {"expires_at", to_unix_seconds(status.expires_at)}};
-}
 
 http::ApiError unknown_key() {
     auto error = unknown_bearer();
@@ -80,12 +71,12 @@ Answer open_invoice(Context& context, const Request& request) {
                 {"payment_hash", opened->payment_hash.hex()}};
 }
 
-Answer invoice_status(Context& context, const Request& request) {
+Answer cancel(Context& context, const Request& request) {
     TRY(const auto admitted, admit(context.statuses, request));
     VERIFY(admitted);
     TRY(const auto status,
-        of_cashier(context.services.cashier.invoice_status(request.path_value("invoice_id"))));
-    return to_json(context, status);
+        of_cashier(context.services.cashier.cancel_invoice(request.path_value("invoice_id"))));
+    return invoice_json(context, status);
 }
 
 Answer recover(Context& context, const Request& request) {
@@ -100,14 +91,25 @@ Answer recover(Context& context, const Request& request) {
     TRY(const auto admitted, admit(context.statuses, request));
     VERIFY(admitted);
     TRY(const auto status, of_cashier(context.services.cashier.recover_invoice(bolt11, preimage)));
-    return to_json(context, status);
+    return invoice_json(context, status);
 }
 
 }  // namespace
 
+Json invoice_json(const Context& context, const InvoiceStatus& status) {
+    return {{"status", to_text(status.state)},
+            {"api_key", status.key ? Json(context.services.keyring.text_of(*status.key)) : Json()},
+            {"amount_sats", status.amount.raw()},
+            {"amount_received_msats", status.credited.raw()},
+            {"paid_at", status.paid_at ? Json(to_unix_seconds(*status.paid_at)) : Json()},
+            {"created_at", to_unix_seconds(status.created_at)},
+            {"expires_at", to_unix_seconds(status.expires_at)}};
+}
+
 void add_lightning_routes(http::Server& server, Context& context, const std::string& prefix) {
     add(server, context, Method::Post, prefix + "/invoice", open_invoice);
-    add(server, context, Method::Get, prefix + "/invoice/{invoice_id}/status", invoice_status);
+    add_invoice_waits(server, context, prefix);
+    add(server, context, Method::Post, prefix + "/invoice/{invoice_id}/cancel", cancel);
     add(server, context, Method::Post, prefix + "/recover", recover);
 }
 

@@ -75,7 +75,7 @@ Answer open_request(Context& context, const Request& request) {
     asked.transports = {{"post", url, {}}};
     Json mints = Json::array();
     for (const auto& mint : opened.mints) {
-        const std::string& shown = context.services.wallet.token_url(mint);
+        const std::string shown = context.services.wallet.token_url(mint);
         if (const auto parsed = cashu::MintUrl::parse(shown)) asked.mints.push_back(*parsed);
         mints.push_back(shown);
     }

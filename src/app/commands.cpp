@@ -8,6 +8,7 @@
 #include "nutgate/cashu/mint.h"
 #include "nutgate/keyring/keyring.h"
 #include "nutgate/ledger/ledger.h"
+#include "nutgate/proxy/usage_rows.h"
 #include "nutgate/store/open.h"
 
 namespace nutgate::app {
@@ -48,9 +49,15 @@ int audit(const std::string& data_dir, bool full, Output output) {
     const SystemClock clock;
     const Ledger ledger{clock};
     const auto report = look<BooksAudit>(data_dir, [&](store::Reader& reader, const DataDir&) {
-        return audit_books(reader, ledger,
-                           full ? Ledger::Depth::Full : Ledger::Depth::SinceCheckpoint,
-                           clock.now());
+        BooksAudit found =
+            audit_books(reader, ledger, full ? Ledger::Depth::Full : Ledger::Depth::SinceCheckpoint,
+                        clock.now());
+        const std::int64_t from = found.ledger.transfers - found.ledger.transfers_checked + 1;
+        for (std::string& fault :
+             proxy::audit_usage(reader, ledger, revenue_account(kRevenueRequests), from)) {
+            found.faults.push_back(std::move(fault));
+        }
+        return found;
     });
     if (!report) return complain(report.error().detail);
     const AuditReport::Keys& keys = report->ledger.keys;

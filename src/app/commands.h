@@ -33,6 +33,10 @@ struct ServeArguments {
 };
 int serve(const ServeArguments& arguments);
 
+// File, then environment, then command line; then the questions that only the whole can answer.
+std::vector<Mistake> assemble(const ServeArguments& arguments, const Environment& environment,
+                              Config& config);
+
 enum class Output { Text, Json };
 
 int audit(const std::string& data_dir, bool full, Output output);
@@ -67,6 +71,18 @@ int wallet_fund(const WalletArguments& arguments);
 int wallet_consolidate(const WalletArguments& arguments);
 int wallet_restore_running(const WalletArguments& arguments);
 
+// Of the owner's payouts over Lightning.
+struct PayoutArguments {
+    std::string data_dir = {};
+    Output output = Output::Text;
+    std::string request = {};      // As above. For status: empty is all of them.
+    std::string target = {};       // An invoice, a Lightning address, an LNURL.
+    std::int64_t amount_sats = 0;  // 0: an invoice's own; to an address all that there is.
+    bool dry_run = false;
+};
+int payout_send(const PayoutArguments& arguments);
+int payout_status(const PayoutArguments& arguments);
+
 // Brings the ecash of a lost data dir back into a new one, from the words alone.
 struct RestoreArguments {
     std::string config_file;
@@ -76,9 +92,47 @@ struct RestoreArguments {
 };
 int wallet_restore(const RestoreArguments& arguments);
 
+// Of the prices that others publish.
+struct PricesArguments {
+    std::string config_file = {};  // Empty: no models and upstreams are known.
+    std::string data_dir = {};
+    bool data_dir_given = false;  // And so goes before what the file says.
+    Output output = Output::Text;
+    std::string source = {};  // A file, for import also a URL or an upstream's name.
+    std::string format = {};
+    std::vector<std::string> models = {};  // "ours", or "ours=theirs".
+    bool all = false;
+    bool free_allowed = false;
+    std::string margin = {};
+    std::int64_t floor_msat = -1;  // -1: none.
+    std::string output_file = {};  // Empty: standard output.
+};
+int prices_import(const PricesArguments& arguments);
+int prices_diff(const PricesArguments& arguments);
+int prices_apply(const PricesArguments& arguments);
+int prices_reload(const PricesArguments& arguments);  // By the node that runs.
+
+// What was sold, each charge by itself, or summed up. Read from the database at any time.
+enum class UsageFormat { Text, Json, Csv };
+struct UsageArguments {
+    std::string data_dir = {};
+    UsageFormat format = UsageFormat::Text;
+    std::string by = {};     // "model", "key", "day", "upstream", "endpoint"; empty: each charge.
+    std::string since = {};  // "2026-11-28" or unix seconds; empty: all that is kept.
+    int limit = 100;         // Of charges.
+};
+int usage(const UsageArguments& arguments);
+
 int mint_info(const std::string& data_dir, Output output);
 int back_up(const std::string& data_dir, const std::string& target, Output output);
 int version(Output output);
+
+struct DoctorArguments {
+    std::string config_file;
+    std::string data_dir;
+    Output output = Output::Text;
+};
+int doctor(const DoctorArguments& arguments);
 
 // Says on stderr what went wrong.
 int complain(const std::string& what, int code = kFailed);

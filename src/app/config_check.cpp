@@ -1,10 +1,19 @@
 #include <algorithm>
+#include <charconv>
 #include <set>
+#include <utility>
 
 #include "config.h"
+#include "cost_config.h"
+#include "lightning_config.h"
 #include "nutgate/base/id.h"
 #include "nutgate/http/message.h"
 #include "nutgate/http/url.h"
+#include "nutgate/proxy/decimal.h"
+#include "nutgate/proxy/endpoint.h"
+#include "nutgate/proxy/models.h"
+#include "nutgate/rates/source.h"
+#include "price_config.h"
 
 namespace nutgate::app {
 namespace {
@@ -58,27 +67,11 @@ void check_mints(const Config& c, Mistakes& out) {
     }
 }
 
-void check_lightning(const Config& c, Mistakes& out) {
-    const auto check_list = [&](const std::string& key, const std::vector<std::string>& names) {
-        if (names.empty()) out.push_back({key, "is empty"});
-        for (const std::string& name : names) {
-            if (name == "simulated" && !c.dev) {
-                out.push_back({key, "names \"simulated\", which is play money: only with --dev"});
-            } else if (name != "mint" && name != "simulated") {
-                out.push_back({key, "names \"" + name + "\", must be one of: mint, simulated"});
-            }
+void check_endpoints(const std::vector<std::string>& names, const std::string& key, Mistakes& out) {
+    for (const std::string& name : names) {
+        if (!proxy::parse_endpoint(name)) {
+            out.push_back({key, "names \"" + name + "\", which is none of those that are sold"});
         }
-    };
-    if (c.lightning_receive.size() > 1) {
-        out.push_back({"lightning.receive", "names more than one: invoices are made by one"});
-    }
-    check_list("lightning.receive", c.lightning_receive);
-    check_list("lightning.pay", c.lightning_pay);
-    if (c.mint_enabled && c.mint_backend.empty()) {
-        out.push_back({"mint.backend", "is required when mint.enabled is true"});
-    }
-    if (!c.dev && c.mint_backend == "simulated") {
-        out.push_back({"mint.backend", "is \"simulated\", which is play money: only with --dev"});
     }
 }
 
@@ -99,12 +92,16 @@ void check_upstreams(const Config& c, const Environment& environment, Mistakes& 
             out.push_back({key + (upstream.api_key_env.empty() ? "api_key_file" : "api_key_env"),
                            secret.error()});
         }
+        if (upstream.rest_ms_min > upstream.rest_ms_max) {
+            out.push_back({key + "rest_ms_min", "is more than rest_ms_max"});
+        }
         const auto url = http::parse_url(upstream.url);
         if (!url || !url->query.empty()) {
             out.push_back({key + "url", "must be a URL of http or https, up to and with /v1"});
             continue;
         }
         const bool local = http::is_loopback_host(url->host);
+        check_endpoints(upstream.endpoints, key + "endpoints", out);
         if (c.dev && !local && !c.dev_allow_upstream) {
             out.push_back(
                 {key + "url", "is not on this machine: --dev needs --dev-allow-upstream"});
@@ -116,30 +113,99 @@ void check_upstreams(const Config& c, const Environment& environment, Mistakes& 
     }
 }
 
-void check_price(const Config& c, const ModelConfig& model, const std::string& key, Mistakes& out) {
-    const PriceConfig& p = model.price;
-    const bool usd = !p.input_usd.empty() || !p.output_usd.empty();
-    const bool msat = p.input_msat_per_1k >= 0 || p.output_msat_per_1k >= 0;
-    if (usd == msat) {
-        out.push_back({key, usd ? "is given both in USD and in msat"
-                                : "is missing: without a price the model is not sold"});
+void check_rates(const Config& c, Mistakes& out) {
+    if (!c.btc_usd.empty()) {
+        const auto rate = rates::BtcUsd::parse(c.btc_usd);
+        const auto least =
+            rates::BtcUsd::from_raw(proxy::Models::kBtcUsdMin * rates::BtcUsd::kPerUsd);
+        if (!proxy::parse_decimal(c.btc_usd) || !rate || *rate < *least) {
+            out.push_back({"rates.btc_usd", "is \"" + c.btc_usd +
+                                                "\", must be USD per bitcoin, a decimal in "
+                                                "quotes from 100 to ten million"});
+        }
         return;
     }
-    if (usd && (p.input_usd.empty() || p.output_usd.empty())) {
-        out.push_back({key, "needs both input_usd and output_usd"});
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < c.rate_sources.size(); ++i) {
+        const std::string key = "rates.sources[" + std::to_string(i) + "]";
+        const auto source = rates::parse_source(c.rate_sources[i]);
+        if (!source) {
+            out.push_back({key, "is \"" + c.rate_sources[i] +
+                                    "\", must be one of kraken, coinbase, bitstamp, bitfinex, or "
+                                    "such a name, = and a URL"});
+        } else if (!names.insert(source->name).second) {
+            out.push_back({key, "names " + source->name + " again"});
+        }
     }
-    if (msat && (p.input_msat_per_1k < 0 || p.output_msat_per_1k < 0)) {
-        out.push_back({key, "needs both input_msat_per_1k and output_msat_per_1k"});
+    if (c.rate_sources_min > static_cast<std::int64_t>(c.rate_sources.size())) {
+        out.push_back({"rates.sources_min", "is more than there are sources"});
     }
-    if (msat && !p.margin.empty()) {
-        out.push_back({key + ".margin", "is a factor on prices in USD"});
+    if (c.rate_age_max_s <= c.rate_refresh_s) {
+        out.push_back({"rates.age_max_s", "must be more than refresh_s"});
     }
-    if (usd && c.btc_usd.empty()) {
-        out.push_back({"rates.btc_usd", "is needed: model \"" + model.id + "\" is priced in USD"});
+}
+
+void check_weights(const ModelConfig& model, const std::string& key, Mistakes& out) {
+    if (model.weights.empty()) return;
+    if (model.weights.size() != model.upstreams.size()) {
+        out.push_back({key, "must be as many as upstreams"});
+        return;
     }
-    const bool zero = msat && p.input_msat_per_1k == 0 && p.output_msat_per_1k == 0;
-    if (zero && !p.free) {
-        out.push_back({key, "is zero: say free = true if that is meant"});
+    std::uint32_t all = 0;
+    for (const std::string& text : model.weights) {
+        const auto weight = parse_weight(text);
+        if (!weight) {
+            out.push_back({key, "has \"" + text + "\", must be whole numbers from 0 to 1000"});
+            return;
+        }
+        all += *weight;
+    }
+    if (all == 0) out.push_back({key, "are all zero"});
+}
+
+void check_costs(const Config& c, const std::set<std::string>& upstreams,
+                 const std::set<std::string>& models, Mistakes& out) {
+    for (std::size_t i = 0; i < c.costs.size(); ++i) {
+        const CostConfig& cost = c.costs[i];
+        const std::string key = "cost[" + std::to_string(i) + "]";
+        if (!cost.upstream.empty() && !upstreams.contains(cost.upstream)) {
+            out.push_back(
+                {key + ".upstream", "names \"" + cost.upstream + "\", which no [[upstream]] has"});
+        }
+        if (!cost.model.empty() && !models.contains(cost.model)) {
+            out.push_back({key + ".model", "names \"" + cost.model + "\", which no [[model]] has"});
+        }
+        if (const auto tariff = tariff_of(cost, key); !tariff) {
+            out.insert(out.end(), tariff.error().begin(), tariff.error().end());
+        }
+    }
+}
+
+void check_route(const Config& c, const RouteConfig& route, const std::string& key, Mistakes& out) {
+    const auto named = std::ranges::find(c.models, route.model, &ModelConfig::id);
+    if (named == c.models.end()) {
+        out.push_back({key + ".model", "names \"" + route.model + "\", which no [[model]] has"});
+    } else if (std::ranges::find(named->upstreams, route.upstream) == named->upstreams.end()) {
+        out.push_back(
+            {key + ".upstream", "names \"" + route.upstream + "\", which that model does not"});
+    }
+    if (route.upstream_model.empty() && !names_a_price(route.price)) {
+        out.push_back({key, "says nothing: give it an upstream_model, a price, or both"});
+    }
+    if (!names_a_price(route.price) || named == c.models.end()) return;
+    if (const auto tariff = tariff_of(route, *named, key); !tariff) {
+        out.insert(out.end(), tariff.error().begin(), tariff.error().end());
+    }
+}
+
+void check_routes(const Config& c, Mistakes& out) {
+    std::set<std::pair<std::string, std::string>> seen;
+    for (std::size_t i = 0; i < c.routes.size(); ++i) {
+        const std::string key = "route[" + std::to_string(i) + "]";
+        check_route(c, c.routes[i], key, out);
+        if (!seen.emplace(c.routes[i].model, c.routes[i].upstream).second) {
+            out.push_back({key, "is there twice"});
+        }
     }
 }
 
@@ -157,6 +223,11 @@ void check_models(const Config& c, Mistakes& out) {
             out.push_back({key + "id", "is \"" + model.id + "\", which is taken"});
         }
         if (model.upstreams.empty()) out.push_back({key + "upstreams", "names no upstream"});
+        if (model.upstreams.size() > proxy::kUpstreamsMax) {
+            out.push_back(
+                {key + "upstreams", "names more than " + std::to_string(proxy::kUpstreamsMax)});
+        }
+        check_weights(model, key + "weights", out);
         for (const std::string& name : model.upstreams) {
             if (!upstreams.contains(name)) {
                 out.push_back(
@@ -168,14 +239,28 @@ void check_models(const Config& c, Mistakes& out) {
         if (model.output_max > model.context && model.context > 0) {
             out.push_back({key + "output_max", "is more than context"});
         }
-        check_price(c, model, key + "price", out);
+        check_endpoints(model.endpoints, key + "endpoints", out);
+        if (const auto tariff = tariff_of(model.price, key + "price"); !tariff) {
+            out.insert(out.end(), tariff.error().begin(), tariff.error().end());
+        }
     }
+    check_routes(c, out);
+    check_costs(c, upstreams, ids, out);
     if (c.models.empty() && !c.demo_enabled) {
         out.push_back({"model", "nothing is sold: there is no [[model]]"});
     }
 }
 
 }  // namespace
+
+std::optional<std::uint32_t> parse_weight(std::string_view text) {
+    constexpr std::uint32_t kWeightMax = 1'000;
+    std::uint32_t weight = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), weight);
+    const bool whole = parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size();
+    if (!whole || weight > kWeightMax) return std::nullopt;
+    return weight;
+}
 
 void apply_dev_defaults(Config& config) {
     if (config.data_dir == Config{}.data_dir) config.data_dir = "nutgate-dev";
@@ -190,9 +275,10 @@ std::vector<Mistake> check(const Config& config, const Environment& environment)
     Mistakes out;
     check_listen(config, out);
     check_mints(config, out);
-    check_lightning(config, out);
+    check_lightning(config, environment, out);
     check_upstreams(config, environment, out);
     check_models(config, out);
+    check_rates(config, out);
     return out;
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <toml++/toml.h>
+#include <tuple>
 
 #include "config.h"
 
@@ -131,6 +132,34 @@ public:
 
     void upstreams(std::vector<UpstreamConfig>& value) override { tables("upstream", value); }
     void models(std::vector<ModelConfig>& value) override { tables("model", value); }
+    void routes(std::vector<RouteConfig>& value) override { tables("route", value); }
+    void costs(std::vector<CostConfig>& value) override { tables("cost", value); }
+    void bare_prices(const Key&, PriceConfig& value) override { visit_bare(value, *this); }
+
+    void overrides(const Key& key, std::vector<PriceOverrideConfig>& value) override {
+        const std::string path = path_of(key.name);
+        const auto* node = table_ == nullptr ? nullptr : table_->at_path(key.name).node();
+        if (node == nullptr) return;
+        const auto* array = node->as_array();
+        if (array == nullptr || array->empty()) {
+            taken_.insert(path);
+            if (array == nullptr) fault(key.name, "must be a list of tables");
+            return;
+        }
+        const auto outer = std::pair{section_, table_};
+        std::size_t index = 0;
+        for (const auto& item : *array) {
+            section_ = path + "[" + std::to_string(index++) + "]";
+            table_ = item.as_table();
+            if (table_ == nullptr) {
+                fault("", "must be a table");
+                continue;
+            }
+            visit(value.emplace_back(), *this);
+        }
+        std::tie(section_, table_) = outer;
+    }
+    void prices(std::vector<PriceEntry>& value) { tables("price", value); }
 
     // After all keys were asked for: what is left in the file nobody knows.
     void report_unknown() {
@@ -232,6 +261,17 @@ private:
     std::set<std::string> known_variables_;
 };
 
+std::optional<Mistake> parse(std::string_view text, toml::table& root) {
+    try {
+        root = toml::parse(text);
+    } catch (const toml::parse_error& e) {
+        const auto at = e.source().begin;
+        return Mistake{"line " + std::to_string(at.line) + ", column " + std::to_string(at.column),
+                       std::string{e.description()}};
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -248,19 +288,24 @@ Environment process_environment() {
 std::vector<Mistake> load(std::string_view toml, const Environment& environment, Config& config) {
     std::vector<Mistake> mistakes;
     toml::table root;
-    try {
-        root = toml::parse(toml);
-    } catch (const toml::parse_error& e) {
-        const auto at = e.source().begin;
-        return {{"line " + std::to_string(at.line) + ", column " + std::to_string(at.column),
-                 std::string{e.description()}}};
-    }
+    if (auto malformed = parse(toml, root)) return {*std::move(malformed)};
     Loader loader{root, environment, mistakes};
     visit(config, loader);
     // A variable that names a secret of an upstream may well begin with our prefix.
     for (const UpstreamConfig& upstream : config.upstreams) {
         loader.know_variable(upstream.api_key_env);
     }
+    loader.report_unknown();
+    return mistakes;
+}
+
+std::vector<Mistake> load_prices(std::string_view toml, std::vector<PriceEntry>& entries) {
+    std::vector<Mistake> mistakes;
+    toml::table root;
+    if (auto malformed = parse(toml, root)) return {*std::move(malformed)};
+    const Environment nothing;
+    Loader loader{root, nothing, mistakes};
+    loader.prices(entries);
     loader.report_unknown();
     return mistakes;
 }

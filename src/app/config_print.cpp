@@ -52,10 +52,27 @@ public:
     }
     void upstreams(std::vector<UpstreamConfig>& value) override { tables("upstream", value); }
     void models(std::vector<ModelConfig>& value) override { tables("model", value); }
+    void routes(std::vector<RouteConfig>& value) override { tables("route", value); }
+    void costs(std::vector<CostConfig>& value) override { tables("cost", value); }
+    void bare_prices(const Key&, PriceConfig& value) override { visit_bare(value, *this); }
+    void overrides(const Key& key, std::vector<PriceOverrideConfig>& value) override {
+        std::string items;
+        for (PriceOverrideConfig& change : value) {
+            TomlPrinter inner;
+            inner.in_list_ = true;
+            visit(change, inner);
+            std::string members = inner.take();
+            members.pop_back();
+            for (std::size_t at = 0; (at = members.find('\n', at)) != std::string::npos; at += 2) {
+                members.replace(at, 1, ", ");
+            }
+            items += (items.empty() ? "{ " : ", { ") + members + " }";
+        }
+        if (!items.empty()) line(key, "[" + items + "]");
+    }
 
     std::string take() { return std::move(out_); }
 
-private:
     template <class Item>
     void tables(std::string_view name, std::vector<Item>& value) {
         for (Item& item : value) {
@@ -65,6 +82,8 @@ private:
             in_list_ = false;
         }
     }
+
+private:
     void line(const Key& key, const std::string& value) {
         out_ += std::string{key.name} + " = " + value + "\n";
     }
@@ -110,6 +129,23 @@ public:
         tables("model", "What is sold: one table each. A model without a price is not sold.",
                ModelConfig{});
     }
+    void routes(std::vector<RouteConfig>&) override {
+        tables("route",
+               "What is particular to one upstream of a model: another name of the model there, "
+               "another price.",
+               RouteConfig{});
+    }
+    void costs(std::vector<CostConfig>&) override {
+        tables("cost",
+               "What an upstream takes for a model, for the margin in `nutgate usage`: the first "
+               "table that fits counts. Where none does, it is the model's price before its "
+               "`price.margin`, if it has one, or else not known. Nobody is charged by it.",
+               CostConfig{});
+    }
+    void bare_prices(const Key& key, PriceConfig&) override { row(key, "as there", ""); }
+    void overrides(const Key& key, std::vector<PriceOverrideConfig>&) override {
+        row(key, "list of tables", "");
+    }
 
     std::string take() { return std::move(out_); }
 
@@ -135,6 +171,13 @@ std::string to_toml(const Config& config) {
     Config copy = config;
     TomlPrinter printer;
     visit(copy, printer);
+    return printer.take();
+}
+
+std::string prices_to_toml(const std::vector<PriceEntry>& entries) {
+    std::vector<PriceEntry> copy = entries;
+    TomlPrinter printer;
+    printer.tables("price", copy);
     return printer.take();
 }
 

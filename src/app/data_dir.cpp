@@ -30,32 +30,6 @@ DataDirError system_error(const std::string& what, const std::filesystem::path& 
             std::error_code{errno, std::generic_category()}.message()};
 }
 
-// Writes a file that only its owner can read, whole or not at all, and makes it durable: losing the
-// seed after the first deposit would lose the deposit.
-Result<void, DataDirError> write_private(const std::filesystem::path& path, std::string_view text) {
-    const std::filesystem::path temporary = path.string() + ".new";
-    const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0) return fail(system_error("can't create", temporary));
-    bool written = ::fchmod(file, 0600) == 0;
-    for (std::size_t done = 0; written && done < text.size();) {
-        const auto count = ::write(file, text.data() + done, text.size() - done);
-        if (count < 0) written = errno == EINTR;
-        if (count > 0) done += static_cast<std::size_t>(count);
-    }
-    written = written && ::fsync(file) == 0;
-    const auto failure = system_error("can't write", temporary);
-    ::close(file);
-    if (!written) return fail(failure);
-    if (::rename(temporary.c_str(), path.c_str()) != 0)
-        return fail(system_error("can't name", path));
-    const int folder = ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder >= 0) {
-        (void)::fsync(folder);
-        ::close(folder);
-    }
-    return {};
-}
-
 Result<std::string, DataDirError> read_line(const std::filesystem::path& path) {
     std::ifstream file{path, std::ios::binary};
     if (!file) return fail(DataDirError{"can't read " + path.string()});
@@ -75,10 +49,10 @@ Result<void, DataDirError> ensure_secrets(const std::filesystem::path& folder,
             return fail(DataDirError{"there is a database but no seed in " + folder.string() +
                                      ": put the file \"seed\" back"});
         }
-        TRY_VOID(write_private(folder / kSeedFile, crypto::new_mnemonic(random) + "\n"));
+        TRY_VOID(replace_file(folder / kSeedFile, crypto::new_mnemonic(random) + "\n"));
     }
     if (!std::filesystem::exists(folder / kTokenFile, ignored)) {
-        TRY_VOID(write_private(folder / kTokenFile, to_hex(random.bytes<32>()) + "\n"));
+        TRY_VOID(replace_file(folder / kTokenFile, to_hex(random.bytes<32>()) + "\n"));
     }
     return {};
 }
@@ -97,6 +71,33 @@ struct StampError {
 };
 
 }  // namespace
+
+// Writes a file that only its owner can read, whole or not at all, and makes it durable: losing the
+// seed after the first deposit would lose the deposit.
+Result<void, DataDirError> replace_file(const std::filesystem::path& path, std::string_view text) {
+    const std::filesystem::path temporary = path.string() + ".new";
+    const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0) return fail(system_error("can't create", temporary));
+    bool written = ::fchmod(file, 0600) == 0;
+    for (std::size_t done = 0; written && done < text.size();) {
+        const auto count = ::write(file, text.data() + done, text.size() - done);
+        if (count < 0) written = errno == EINTR;
+        if (count > 0) done += static_cast<std::size_t>(count);
+    }
+    written = written && ::fsync(file) == 0;
+    const auto failure = system_error("can't write", temporary);
+    ::close(file);
+    if (!written) return fail(failure);
+    if (::rename(temporary.c_str(), path.c_str()) != 0)
+        return fail(system_error("can't name", path));
+    const auto parent = std::filesystem::absolute(path).parent_path();
+    const int folder = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0) {
+        (void)::fsync(folder);
+        ::close(folder);
+    }
+    return {};
+}
 
 std::string_view to_text(Money money) {
     switch (money) {
@@ -155,10 +156,10 @@ Result<DataDir, DataDirError> DataDir::restoring(const std::filesystem::path& fo
         }
     }
     // Before the seed, so that what a crash leaves can be gone on with.
-    if (!begun) TRY_VOID(write_private(owned.folder_ / kRestoringFile, "\n"));
+    if (!begun) TRY_VOID(replace_file(owned.folder_ / kRestoringFile, "\n"));
     if (!has_seed) {
         TRY_VOID(
-            write_private(owned.folder_ / kSeedFile, std::string{as_text(words.reveal())} + "\n"));
+            replace_file(owned.folder_ / kSeedFile, std::string{as_text(words.reveal())} + "\n"));
     }
     TRY_VOID(ensure_secrets(owned.folder_, random));
     return owned;
@@ -197,7 +198,7 @@ Result<Secret, DataDirError> DataDir::operator_token() const {
 }
 
 void DataDir::publish_operator_address(const std::string& address) const {
-    (void)write_private(folder_ / kAddressFile, address + "\n");
+    (void)replace_file(folder_ / kAddressFile, address + "\n");
 }
 
 Result<std::string, DataDirError> DataDir::operator_address() const {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "nutgate/base/result.h"
 #include "nutgate/base/secret.h"
@@ -59,6 +60,10 @@ private:
     std::filesystem::path folder_;
     int lock_ = -1;  // A descriptor with flock() on it, or -1 where only looking.
 };
+
+// Puts `text` in the place of a file, or leaves what is there: never half of one and half of the
+// other. Mode 0600.
+Result<void, DataDirError> replace_file(const std::filesystem::path& path, std::string_view text);
 
 // Stamps a new database with what kind of money it holds; refuses one stamped otherwise.
 Result<void, DataDirError> stamp(store::Database& database, Money money);

@@ -20,7 +20,12 @@ struct Arguments {
     std::string target;
     ServeArguments serve;
     WalletArguments wallet;
+    PayoutArguments payout;
     RestoreArguments restore;
+    PricesArguments prices;
+    UsageArguments usage;
+    bool csv = false;
+    DoctorArguments doctor;
 
     std::string folder() const {
         if (!data_dir.empty()) return data_dir;
@@ -168,6 +173,30 @@ void add_restore(CLI::App& wallet, Arguments& a, int& result) {
     });
 }
 
+void add_payout(CLI::App& app, Arguments& a, int& result) {
+    CLI::App* payout = app.add_subcommand("payout", "take revenue out over Lightning");
+    payout->require_subcommand(1);
+    PayoutArguments& p = a.payout;
+    const auto run = [&a, &p, &result](int (*command)(const PayoutArguments&)) {
+        return [&a, &p, &result, command] {
+            p.data_dir = a.folder();
+            p.output = a.output();
+            result = command(p);
+        };
+    };
+    CLI::App* send = add_command(*payout, a, "send", "pay an invoice, an address or an LNURL");
+    send->add_option("target", p.target, "the invoice, Lightning address or LNURL")->required();
+    send->add_option("--amount-sats", p.amount_sats,
+                     "to an address; without it all that can be withdrawn")
+        ->check(CLI::Range(std::int64_t{1}, kSatsMax));
+    send->add_flag("--dry-run", p.dry_run, "say what it would take, and take nothing");
+    send->add_option("--request", p.request, "32 hex digits; asked again it is the same payout");
+    send->callback(run(payout_send));
+    CLI::App* status = add_command(*payout, a, "status", "what became of payouts");
+    status->add_option("request", p.request, "of this one; without it, all");
+    status->callback(run(payout_status));
+}
+
 void add_wallet(CLI::App& app, Arguments& a, int& result) {
     CLI::App* wallet = app.add_subcommand("wallet", "the ecash that the node holds");
     wallet->require_subcommand(1);
@@ -175,6 +204,65 @@ void add_wallet(CLI::App& app, Arguments& a, int& result) {
     add_mints(*wallet, a, result);
     add_writing_wallet(*wallet, a, result);
     add_restore(*wallet, a, result);
+}
+
+void add_prices(CLI::App& app, Arguments& a, int& result) {
+    PricesArguments& p = a.prices;
+    CLI::App* prices = app.add_subcommand("prices", "what models cost, from lists of others");
+    prices->require_subcommand(1);
+    const auto add = [&](const char* name, const char* what, int (*run)(const PricesArguments&)) {
+        CLI::App* command = add_command(*prices, a, name, what);
+        command->add_option("--config", p.config_file,
+                            "the node's file: its models, upstreams and data dir");
+        command->callback([&a, &p, &result, run] {
+            p.data_dir = a.folder();
+            p.data_dir_given = !a.data_dir.empty();
+            p.output = a.output();
+            result = run(p);
+        });
+        return command;
+    };
+    CLI::App* import = add("import", "read a list, print prices for apply", prices_import);
+    import->add_option("SOURCE", p.source, "a file, a URL, or an upstream of the configuration")
+        ->required();
+    import->add_option("--format", p.format, "openrouter, litellm, portkey or upstream")
+        ->required();
+    import->add_option("--model", p.models,
+                       "a model, as ID or ID=ITS-NAME-THERE; without it, those of --config");
+    import->add_flag("--all", p.all, "every model of the list");
+    import->add_flag("--allow-free", p.free_allowed, "take prices of zero");
+    import->add_option("--margin", p.margin, "factor on the prices, such as 1.10");
+    import->add_option("--floor-msat", p.floor_msat, "least that a request costs, in msat")
+        ->check(CLI::Range(std::int64_t{0}, kSatsMax));
+    import->add_option("-o,--output", p.output_file, "write to this file");
+    add("diff", "what apply would change, old and new", prices_diff)
+        ->add_option("FILE", p.source, "a file that import wrote")
+        ->required();
+    add("apply", "take a file's prices over into the file that the node sells by", prices_apply)
+        ->add_option("FILE", p.source, "a file that import wrote")
+        ->required();
+    add("reload", "have the running node sell by the file of prices as it is now", prices_reload);
+}
+
+void add_usage(CLI::App& app, Arguments& a, int& result) {
+    CLI::App* command =
+        add_command(app, a, "usage", "what was sold: each charge, or sums of them with the margin");
+    command->add_option("--by", a.usage.by, "sums for each model, key, day, upstream or endpoint")
+        ->check(CLI::IsMember({"model", "key", "day", "upstream", "endpoint"}));
+    command->add_option("--since", a.usage.since, "a day (2026-11-28, UTC) or unix seconds");
+    command->add_option("--limit", a.usage.limit, "at most so many charges, the newest first")
+        ->check(CLI::Range(1, 10'000'000));
+    command->add_flag("--csv", a.csv, "print CSV");
+    command->callback([&] {
+        if (a.csv && a.json) {
+            result = complain("either --csv or --json", kMisused);
+            return;
+        }
+        a.usage.data_dir = a.folder();
+        if (a.json) a.usage.format = UsageFormat::Json;
+        if (a.csv) a.usage.format = UsageFormat::Csv;
+        result = usage(a.usage);
+    });
 }
 
 void add_others(CLI::App& app, Arguments& a, int& result) {
@@ -198,6 +286,15 @@ void add_others(CLI::App& app, Arguments& a, int& result) {
         add_command(app, a, "backup", "copy the database, while the node runs or not");
     backup->add_option("FILE", a.target, "a file that does not exist yet")->required();
     backup->callback([&] { result = back_up(a.folder(), a.target, a.output()); });
+
+    CLI::App* doctor_command =
+        add_command(app, a, "doctor", "look at the configuration and ask the Lightning nodes");
+    doctor_command->add_option("--config", a.doctor.config_file, "the node's file")->required();
+    doctor_command->callback([&] {
+        a.doctor.data_dir = a.data_dir;
+        a.doctor.output = a.output();
+        result = doctor(a.doctor);
+    });
 
     CLI::App* version_command = app.add_subcommand("version", "which Nutgate this is");
     version_command->add_flag("--json", a.json, "print JSON");
@@ -224,6 +321,9 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     add_serve(app, arguments, result);
     add_wallet(app, arguments, result);
+    add_payout(app, arguments, result);
+    add_prices(app, arguments, result);
+    add_usage(app, arguments, result);
     add_others(app, arguments, result);
     if (argc > 1 && !knows(app, argv[1])) {
         (void)complain("there is no command " + std::string{argv[1]} + "; see nutgate --help");

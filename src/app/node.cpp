@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "cost_config.h"
 #include "known_mints.h"
 #include "nutgate/base/log.h"
 #include "nutgate/crypto/hash.h"
 #include "nutgate/crypto/mnemonic.h"
 #include "nutgate/proxy/routes.h"
 #include "nutgate/store/open.h"
+#include "price_config.h"
 
 namespace nutgate::app {
 namespace {
@@ -17,17 +19,24 @@ constexpr Milliseconds kWatchPeriod{1'000};    // Invoices and quotes: pushes ma
 constexpr Milliseconds kRecoverPeriod{5'000};  // What a mint left unanswered; backs off by itself.
 constexpr Milliseconds kConsolidatePeriod{60'000};
 constexpr Milliseconds kReservePeriod{10'000};
+constexpr Milliseconds kNodesPeriod{10'000};    // Whether the Lightning nodes are there.
 constexpr Milliseconds kTendPeriod{1'000};      // Holds of requests that live.
+constexpr Milliseconds kShowPeriod{1'000};      // Prices that the hour or the rate has changed.
 constexpr Milliseconds kExpirePeriod{10'000};   // Holds of requests that don't.
 constexpr Milliseconds kSealPeriod{3'600'000};  // Checkpoints: what the next start need not check.
 constexpr int kExpireAtOnceMax = 1'000;
-constexpr std::int64_t kDemoMsatPer1k = 1'000;
+constexpr Milliseconds kPrunePeriod{600'000};  // Rows of usage that are too old.
+constexpr int kPruneAtOnceMax = 1'000;         // The writer has others to serve in between.
 
-Network network_of(const std::string& name) {
-    if (name == "testnet") return Network::Testnet;
-    if (name == "signet") return Network::Signet;
-    if (name == "regtest") return Network::Regtest;
-    return Network::Bitcoin;
+std::string in_words(const std::vector<Mistake>& mistakes) {
+    std::string words;
+    for (const Mistake& mistake : mistakes) {
+        words.append(words.empty() ? "" : "; ")
+            .append(mistake.key)
+            .append(" ")
+            .append(mistake.what);
+    }
+    return words;
 }
 
 // A write whose failure ends in the database's own words.
@@ -39,26 +48,6 @@ Result<void, store::StoreFailure> write(store::Database& database, Body body) {
     });
     if (!done) return fail(done.error());
     return {};
-}
-
-Result<proxy::Price, proxy::PriceError> price_of(const PriceConfig& price,
-                                                 const std::string& btc_usd) {
-    if (!price.input_usd.empty()) {
-        proxy::UsdPrices usd{.input = price.input_usd,
-                             .output = price.output_usd,
-                             .btc_usd = btc_usd,
-                             .free = price.free};
-        if (!price.cached_input_usd.empty()) usd.input_cached = price.cached_input_usd;
-        if (!price.margin.empty()) usd.margin = price.margin;
-        return proxy::Price::make(usd);
-    }
-    proxy::MsatPrices msat{.input_per_1k = price.input_msat_per_1k,
-                           .output_per_1k = price.output_msat_per_1k,
-                           .free = price.free};
-    if (price.cached_input_msat_per_1k >= 0) {
-        msat.input_cached_per_1k = price.cached_input_msat_per_1k;
-    }
-    return proxy::Price::make(msat);
 }
 
 }  // namespace
@@ -77,9 +66,9 @@ Node::~Node() { drain(Milliseconds{0}); }
 
 Result<void, StartError> Node::open(const Environment& environment) {
     TRY_VOID(open_store());
-    TRY_VOID(make_money());
+    TRY_VOID(make_money(environment));
     TRY_VOID(make_models(environment));
-    make_gateway();
+    TRY_VOID(make_gateway());
     TRY_VOID(recover());
     TRY_VOID(listen());
     watch();
@@ -94,14 +83,16 @@ Result<void, StartError> Node::open_store() {
     TRY_VOID(stamp(*database_, config_.dev ? Money::Dev : Money::Bitcoin));
     TRY_VOID(Ledger::migrate(*database_));
     TRY_VOID(Keyring::migrate(*database_));
+    TRY_VOID(proxy::migrate_usage(*database_));
     TRY_VOID(CashierBooks::migrate(*database_));
     TRY_VOID(cashu::Wallet::migrate(*database_));
     TRY_VOID(cashu::Mint::migrate(*database_));
     TRY_VOID(SimulatedLightning::migrate(*database_));
+    TRY_VOID(migrate_lightning(*database_));
     return {};
 }
 
-Result<void, StartError> Node::make_money() {
+Result<void, StartError> Node::make_money(const Environment& environment) {
     public_url_ =
         config_.public_url.empty() ? "http://" + config_.public_listen : config_.public_url;
     scheduler_ = std::make_unique<Scheduler>();
@@ -113,17 +104,14 @@ Result<void, StartError> Node::make_money() {
     ledger_.emplace(clock_);
     keyring_.emplace(seed_, clock_);
     till_ = std::make_unique<proxy::Till>(
-        proxy::Till::Books{*database_, *ledger_, *keyring_, clock_, random_},
+        proxy::Till::Books{.database = *database_,
+                           .ledger = *ledger_,
+                           .keyring = *keyring_,
+                           .clock = clock_,
+                           .random = random_,
+                           .keeps_usage = config_.usage_keep_days > 0},
         proxy::Till::Options{.hold_time = Seconds{config_.hold_ttl_s}}, metrics_);
-    if (config_.mint_enabled) {
-        const auto key = crypto::Scalar::reduce(
-            crypto::hkdf_sha256(seed_.reveal(), {}, "nutgate simulated lightning node", 32));
-        VERIFY(key.has_value());
-        mint_backend_ = std::make_unique<SimulatedLightning>(
-            *database_, clock_, *watcher_, random_,
-            SimulatedLightning::Options{.node_key = *key,
-                                        .settle_after = Milliseconds{config_.simulated_settle_ms}});
-    }
+    TRY_VOID(make_lightning(environment));
     books_.emplace(*ledger_, *keyring_, seed_, clock_, random_,
                    mint_backend_ ? mint_backend_->name() : std::string{});
     if (config_.mint_enabled) {
@@ -132,6 +120,38 @@ Result<void, StartError> Node::make_money() {
     }
     TRY_VOID(make_wallet());
     make_cashier();
+    make_remitter();
+    return {};
+}
+
+Result<void, StartError> Node::make_lightning(const Environment& environment) {
+    if (config_.dev) {
+        const auto key = crypto::Scalar::reduce(
+            crypto::hkdf_sha256(seed_.reveal(), {}, "nutgate simulated lightning node", 32));
+        VERIFY(key.has_value());
+        simulated_ = std::make_unique<SimulatedLightning>(
+            *database_, clock_, *watcher_, random_,
+            SimulatedLightning::Options{.node_key = *key,
+                                        .settle_after = Milliseconds{config_.simulated_settle_ms}});
+    }
+    auto nodes = LightningNodes::make(
+        config_, environment, seed_,
+        {.database = *database_, .metrics = metrics_, .clock = clock_, .random = random_});
+    if (!nodes) return fail(StartError{nodes.error().key + " " + nodes.error().what});
+    nodes_ = *std::move(nodes);
+    if (auto fault = foreign_node(nodes_); !fault.empty()) {
+        StartError error{std::move(fault)};
+        error.misused = true;
+        return fail(std::move(error));
+    }
+    if (receives_at_nodes(config_)) {
+        receivers_ = std::make_unique<NodesInOrder>(nodes_.find_all(config_.lightning_receive),
+                                                    *database_, metrics_);
+    }
+    if (!config_.mint_enabled) return {};
+    mint_backend_ =
+        config_.mint_backend == "simulated" ? simulated_.get() : nodes_.alone(config_.mint_backend);
+    VERIFY(mint_backend_ != nullptr);
     return {};
 }
 
@@ -191,8 +211,11 @@ std::unique_ptr<cashu::MintClient> Node::way_of_operator(const cashu::MintUrl& m
 std::vector<LightningBackend*> Node::payers() const {
     std::vector<LightningBackend*> all;
     const auto& names = config_.lightning_pay;
-    if (mint_backend_ && std::ranges::find(names, mint_backend_->name()) != names.end()) {
-        all.push_back(mint_backend_.get());
+    if (simulated_ && std::ranges::find(names, simulated_->name()) != names.end()) {
+        all.push_back(simulated_.get());
+    }
+    for (const LightningNode* node : nodes_.find_all(names)) {
+        all.push_back(nodes_.alone(node->name()));
     }
     return all;
 }
@@ -212,7 +235,9 @@ void Node::make_cashier() {
     } else {
         payment::LightningMethodOptions at_node;
         at_node.funds = payment::Funds::AtMethod;
-        methods_.add(payment::make_lightning_method(*mint_backend_, at_node));
+        LightningBackend* const node = receivers_ ? receivers_.get() : simulated_.get();
+        VERIFY(node != nullptr);
+        methods_.add(payment::make_lightning_method(*node, at_node));
     }
     Cashier::Options options;
     options.invoice_expiry = Seconds{config_.invoice_expiry_s};
@@ -226,78 +251,83 @@ void Node::make_cashier() {
                                          methods_, seed_, clock_, random_, options, metrics_);
 }
 
+void Node::make_remitter() {
+    const Network network = network_of(config_.lightning_network);
+    lnurl_ = std::make_unique<LnurlClient>(*client_, clock_, network);
+    Remitter::Options options;
+    options.payers = payers();
+    options.lnurl = lnurl_.get();
+    options.network = network;
+    remitter_ = std::make_unique<Remitter>(*cashier_, std::move(options), metrics_);
+}
+
 Result<void, StartError> Node::make_models(const Environment& environment) {
-    std::vector<proxy::Model> models;
     if (config_.demo_enabled) {
         upstreams_.push_back(
             proxy::make_demo_upstream({.token_time = Milliseconds{config_.demo_token_ms}}, clock_));
-        const auto price = proxy::Price::make(
-            proxy::MsatPrices{.input_per_1k = kDemoMsatPer1k, .output_per_1k = kDemoMsatPer1k});
-        VERIFY(price.has_value());
-        models.push_back(
-            {.id = *ModelId::parse("demo"),
-             .name = "Demonstration",
-             .description = "No model: text derived from the prompt, to try things out.",
-             .price = *price,
-             .upstreams = {upstreams_.back().get()}});
     }
-    std::vector<std::pair<std::string, proxy::Upstream*>> by_name;
     for (const UpstreamConfig& upstream : config_.upstreams) {
         const auto url = http::parse_url(upstream.url);
         auto key = read_api_key(upstream, environment);
         if (!url || !key) return fail(StartError{"upstream " + upstream.name + " is malformed"});
-        const bool drain = upstream.on_disconnect == "drain";
-        upstreams_.push_back(proxy::make_openai_upstream(
-            {.traits = {.name = upstream.name,
-                        .client_gone = drain ? proxy::ClientGone::Drain : proxy::ClientGone::Cancel,
-                        .drain_bytes_max = static_cast<std::size_t>(upstream.drain_bytes_max),
-                        .drain_time_max = Milliseconds{upstream.drain_timeout_ms}},
-             .url = *url,
-             .api_key = *std::move(key),
-             .head_timeout = Milliseconds{upstream.head_timeout_ms},
-             .gap_timeout = Milliseconds{upstream.gap_timeout_ms},
-             .ca_file = upstream.ca_file},
-            metrics_));
-        by_name.emplace_back(upstream.name, upstreams_.back().get());
+        upstreams_.push_back(open_upstream(upstream, *url, *std::move(key), metrics_, clock_));
+        named_upstreams_.push_back({upstream.name, upstreams_.back().get()});
     }
-    for (const ModelConfig& model : config_.models) {
-        const auto price = price_of(model.price, config_.btc_usd);
-        const auto id = ModelId::parse(model.id);
-        if (!price || !id) return fail(StartError{"model " + model.id + " has no valid price"});
-        proxy::Model sold{.id = *id,
-                          .description = model.description,
-                          .context = model.context,
-                          .output_max = model.output_max,
-                          .choices_max = config_.choices_max,
-                          .price = *price,
-                          .upstream_model = model.upstream_model};
-        for (const std::string& name : model.upstreams) {
-            for (const auto& [known, upstream] : by_name) {
-                if (known == name) sold.upstreams.push_back(upstream);
-            }
-        }
-        models.push_back(std::move(sold));
-    }
-    auto made = proxy::Models::make(std::move(models), proxy::parse_decimal(config_.btc_usd));
+    TRY(auto models, sold(config_));
+    make_rates();
+    auto made = proxy::Models::make(std::move(models), *btc_usd_, clock_.now());
     if (!made) return fail(StartError{"the list of models is not valid"});
     models_.emplace(*std::move(made));
     return {};
 }
 
-void Node::make_gateway() {
+// Nobody is asked for what nobody needs.
+void Node::make_rates() {
+    if (const auto fixed = rates::BtcUsd::parse(config_.btc_usd)) {
+        btc_usd_.emplace(*fixed);
+        return;
+    }
+    btc_usd_.emplace();
+    const bool sells_usd = std::ranges::any_of(
+        config_.models, [](const ModelConfig& model) { return is_in_usd(model.price); });
+    if (!sells_usd && !costs_usd(config_)) return;
+    std::vector<rates::Source> sources;
+    for (const std::string& name : config_.rate_sources) {
+        auto source = rates::parse_source(name);
+        VERIFY(source.has_value());  // Or check() would have refused it.
+        sources.push_back(*std::move(source));
+    }
+    rate_feed_ = std::make_unique<rates::RateFeed>(
+        *client_, clock_, *btc_usd_, std::move(sources),
+        rates::FeedOptions{.sources_min = static_cast<std::size_t>(config_.rate_sources_min),
+                           .age_max = Seconds{config_.rate_age_max_s}},
+        metrics_);
+}
+
+Result<void, StartError> Node::make_gateway() {
+    TRY_VOID(write(*database_, [this](store::Tx& tx) {
+        proxy::keep_usage(tx, config_.usage_keep_days > 0, ledger_->newest(tx));
+    }));
+    TRY(auto row_names, proxy::UsageRowNames::intern(*database_, *models_));
     redeemers_ = std::make_unique<RedeemPool>(*cashier_);
     proxy::Gateway::Options options;
+    options.first_slice_tokens = config_.first_slice_tokens;
+    options.retries_max = static_cast<int>(config_.retries_max);
+    options.retry_wait = Milliseconds{config_.retry_wait_ms};
+    options.retry_after_max = Milliseconds{config_.retry_after_max_ms};
     options.methods_json = R"([{"id":"cashu","mints":)" + mints_json() +
                            R"(},{"id":"lightning","invoice_url":)" +
                            http::json_quote(public_url_ + "/lightning/invoice") + "}]";
-    gateway_ =
-        std::make_unique<proxy::Gateway>(proxy::Gateway::Services{.keyring = *keyring_,
-                                                                  .till = *till_,
-                                                                  .redeemer = redeemers_.get(),
-                                                                  .models = *models_,
-                                                                  .clock = clock_,
-                                                                  .metrics = metrics_},
-                                         options);
+    gateway_ = std::make_unique<proxy::Gateway>(
+        proxy::Gateway::Services{.keyring = *keyring_,
+                                 .till = *till_,
+                                 .redeemer = redeemers_.get(),
+                                 .models = *models_,
+                                 .clock = clock_,
+                                 .metrics = metrics_,
+                                 .row_names = std::move(row_names)},
+        options);
+    return {};
 }
 
 std::vector<std::string> Node::mint_urls() const {
@@ -326,6 +356,9 @@ Result<void, StartError> Node::recover() {
     if (!recovered) return fail(StartError{"wallet: " + recovered.error().detail});
     if (const auto done = cashier_->recover(); !done) {
         return fail(StartError{"cashier: " + done.error().detail});
+    }
+    if (const auto done = remitter_->settle(); !done) {
+        return fail(StartError{"remittances: " + done.error().detail});
     }
     log::info("recovered", {{"finished", recovered->finished},
                             {"failed", recovered->failed},
@@ -365,6 +398,11 @@ void Node::make_public_face() {
     options.invoices_per_client_per_minute = config_.invoices_per_client_per_minute;
     options.creates_per_client_per_minute = config_.creates_per_client_per_minute;
     options.status_per_client_per_minute = config_.status_per_client_per_minute;
+    options.refunds_per_client_per_minute = config_.refunds_per_client_per_minute;
+    options.waits_per_client_max = config_.waits_per_client_max;
+    options.waits_max = config_.waits_max;
+    options.usage_rows_max = config_.usage_page_rows_max;
+    options.lightning_nodes = [this] { return nodes_.seen(); };
     if (read_only_) options.not_ready = "the books do not add up: read only";
     options.touch = [this](store::Tx& tx) {
         tx.execute(
@@ -373,6 +411,7 @@ void Node::make_public_face() {
             std::to_string(to_unix_milliseconds(clock_.now())));
     };
     api_ = std::make_unique<api::Api>(api::Services{.cashier = *cashier_,
+                                                    .remitter = *remitter_,
                                                     .wallet = *wallet_,
                                                     .keyring = *keyring_,
                                                     .methods = methods_,
@@ -386,7 +425,8 @@ void Node::make_public_face() {
     }
     api_->add_routes(*public_);
     proxy::add_routes(*public_, *gateway_,
-                      {.request_bytes_max = static_cast<std::size_t>(config_.body_bytes_max)});
+                      {.request_bytes_max = static_cast<std::size_t>(config_.body_bytes_max),
+                       .upload_bytes_max = static_cast<std::size_t>(config_.upload_bytes_max)});
 }
 
 void Node::make_operator_face() {
@@ -409,11 +449,17 @@ void Node::make_operator_face() {
     operator_ = std::make_unique<http::Server>(server, metrics_);
     admin::add_routes(*operator_,
                       {.cashier = *cashier_,
+                       .remitter = *remitter_,
                        .wallet = *wallet_,
                        .way_to = [this](const auto& mint) { return way_of_operator(mint); },
                        .metrics = metrics_,
                        .operator_token = operator_token_,
                        .refresh_metrics = {},
+                       .take_prices = [this]() -> Result<std::size_t, std::string> {
+                           const auto taken = take_prices();
+                           if (taken) return *taken;
+                           return fail(in_words(taken.error()));
+                       },
                        .read_only = read_only_});
 }
 
@@ -432,11 +478,20 @@ Result<void, StartError> Node::listen() {
 void Node::watch() {
     if (read_only_) return;
     // The mint learns first that an invoice was paid; what we issue against it comes next.
-    if (mint_backend_) {
-        mint_backend_->on_change([this](const PaymentHash& payment) {
-            mint_->poll(payment);
-            cashier_->hint(payment);
-        });
+    const auto tell = [this](const PaymentHash& payment) {
+        if (mint_) mint_->poll(payment);
+        cashier_->hint(payment);
+        remitter_->hint(payment);
+    };
+    if (simulated_) simulated_->on_change(tell);
+    for (LightningNode* node : nodes_.all()) node->on_change(tell);
+    if (!nodes_.all().empty()) {
+        mover_->hurry(mover_->every(kNodesPeriod, "lightning nodes", [this](std::stop_token) {
+            nodes_.check();
+            if (receivers_) receivers_->check();
+        }));
+    }
+    if (mint_) {
         watcher_->every(kWatchPeriod, "mint", [this](std::stop_token) { mint_->poll(); });
     }
     if (receive_backend_) {
@@ -466,12 +521,51 @@ void Node::watch() {
             log::warn("cashier", {{"error", done.error().detail}});
         }
     });
+    watch_payouts();
+    scheduler_->every(kShowPeriod, "prices",
+                      [this](std::stop_token) { models_->refresh(clock_.now()); });
+    if (rate_feed_) {
+        rate_keeper_ = std::make_unique<Scheduler>();
+        rate_keeper_->hurry(rate_keeper_->every(
+            Seconds{config_.rate_refresh_s}, "rates",
+            [this](const std::stop_token& stop) { (void)rate_feed_->refresh(stop); }));
+    }
     scheduler_->every(kTendPeriod, "tend", [this](std::stop_token) { till_->tend(); });
     scheduler_->every(kExpirePeriod, "expire", [this](std::stop_token) {
         (void)write(*database_,
                     [this](store::Tx& tx) { ledger_->expire_holds(tx, kExpireAtOnceMax); });
     });
     auditor_->every(kSealPeriod, "seal", [this](const std::stop_token& stop) { seal(stop); });
+    auditor_->every(kPrunePeriod, "usage",
+                    [this](const std::stop_token& stop) { prune_usage(stop); });
+}
+
+// What is under way at nodes of ours, and what the owner wants sent by itself.
+void Node::watch_payouts() {
+    mover_->every(kRecoverPeriod, "remittances", [this](std::stop_token) {
+        if (const auto done = remitter_->settle(); !done) {
+            log::warn("remittances", {{"error", done.error().detail}});
+        }
+    });
+    if (config_.payout_target.empty()) return;
+    const Msat threshold = to_msat(Sat::from_raw(config_.payout_threshold_sat).value_or(Sat{}));
+    mover_->every(Seconds{config_.payout_interval_s}, "payout", [this, threshold](std::stop_token) {
+        if (const auto sent = remitter_->remit_revenue(config_.payout_target, threshold); !sent) {
+            log::warn("payout", {{"code", static_cast<int>(sent.error().code)},
+                                 {"error", sent.error().detail}});
+        }
+    });
+}
+
+void Node::prune_usage(const std::stop_token& stop) {
+    const Time before = clock_.now() - std::chrono::days{config_.usage_keep_days};
+    std::int64_t pruned = 0;
+    do {
+        const auto done = write(*database_, [&](store::Tx& tx) {
+            pruned = proxy::prune_usage(tx, before, kPruneAtOnceMax);
+        });
+        if (!done) return log::warn("usage_not_pruned", {{"detail", done.error().detail}});
+    } while (pruned > 0 && !stop.stop_requested());
 }
 
 void Node::seal(const std::stop_token& stop) {
@@ -484,12 +578,14 @@ void Node::drain(Milliseconds deadline) {
     if (public_) public_->drain(deadline);
     if (operator_) operator_->drain(Milliseconds{0});
     // Jobs end before what they refer to does.
+    nodes_.stop();
     if (mint_events_) mint_events_->stop();
     if (websockets_) websockets_->stop();
     if (scheduler_) scheduler_->stop();
     if (watcher_) watcher_->stop();
     if (auditor_) auditor_->stop();
     if (mover_) mover_->stop();
+    if (rate_keeper_) rate_keeper_->stop();
 }
 
 }  // namespace nutgate::app

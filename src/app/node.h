@@ -10,13 +10,16 @@
 
 #include "config.h"
 #include "data_dir.h"
+#include "lightning_nodes.h"
 #include "mint_ways.h"
 #include "nutgate/admin/admin.h"
 #include "nutgate/api/api.h"
 #include "nutgate/base/metrics.h"
 #include "nutgate/base/scheduler.h"
+#include "nutgate/base/sync.h"
 #include "nutgate/cashier/books.h"
 #include "nutgate/cashier/cashier.h"
+#include "nutgate/cashier/remittance.h"
 #include "nutgate/cashu/mint.h"
 #include "nutgate/cashu/mint_events.h"
 #include "nutgate/cashu/wallet.h"
@@ -25,13 +28,18 @@
 #include "nutgate/http/websocket.h"
 #include "nutgate/keyring/keyring.h"
 #include "nutgate/ledger/ledger.h"
+#include "nutgate/lightning/lnurl.h"
+#include "nutgate/lightning/nodes.h"
 #include "nutgate/lightning/simulated.h"
 #include "nutgate/payment/methods.h"
 #include "nutgate/proxy/gateway.h"
 #include "nutgate/proxy/models.h"
 #include "nutgate/proxy/till.h"
 #include "nutgate/proxy/upstream.h"
+#include "nutgate/rates/board.h"
+#include "nutgate/rates/feed.h"
 #include "redeem_pool.h"
+#include "sold_models.h"
 
 namespace nutgate::app {
 
@@ -57,6 +65,11 @@ public:
     // The books did not add up at start: it shows itself and serves nothing.
     bool read_only() const { return read_only_; }
 
+    // Sells by what is in the file of prices by now: all of it at once, while what is held for runs
+    // on at its own price. How many models have a price; or each mistake, and then nothing has
+    // changed. Both are logged. Thread-safe.
+    Result<std::size_t, std::vector<Mistake>> take_prices();
+
     // Stops accepting, lets running requests end, then everything else.
     void drain(Milliseconds deadline);
 
@@ -65,20 +78,27 @@ private:
 
     Result<void, StartError> open(const Environment& environment);
     Result<void, StartError> open_store();
-    Result<void, StartError> make_money();
+    Result<void, StartError> make_money(const Environment& environment);
+    Result<void, StartError> make_lightning(const Environment& environment);
     void make_mint();
     Result<void, StartError> make_wallet();
     void make_cashier();
+    void make_remitter();
     std::vector<LightningBackend*> payers() const;
     std::unique_ptr<cashu::MintClient> way_to(const cashu::MintUrl& mint);
     std::unique_ptr<cashu::MintClient> way_of_operator(const cashu::MintUrl& mint);
     Result<void, StartError> make_models(const Environment& environment);
-    void make_gateway();
+    Result<std::vector<proxy::Model>, StartError> sold(const Config& config) const;
+    Result<std::size_t, std::vector<Mistake>> read_prices();
+    void make_rates();
+    Result<void, StartError> make_gateway();
+    void prune_usage(const std::stop_token& stop);
     Result<void, StartError> recover();
     void make_public_face();
     void make_operator_face();
     Result<void, StartError> listen();
     void watch();
+    void watch_payouts();
     void seal(const std::stop_token& stop);
     std::vector<std::string> mint_urls() const;  // As tokens call them.
     std::string mints_json() const;
@@ -99,11 +119,15 @@ private:
     std::unique_ptr<Scheduler> scheduler_;
     std::unique_ptr<Scheduler> watcher_;
     std::unique_ptr<Scheduler> auditor_;
-    std::unique_ptr<Scheduler> mover_;  // Of our own money: pays, which may take its time.
+    std::unique_ptr<Scheduler> mover_;        // Of our own money: pays, which may take its time.
+    std::unique_ptr<Scheduler> rate_keeper_;  // Null: nobody is asked for a rate.
     std::unique_ptr<http::Client> client_;
     std::optional<Ledger> ledger_;
     std::optional<Keyring> keyring_;
-    std::unique_ptr<LightningBackend> mint_backend_;
+    std::unique_ptr<LightningBackend> simulated_;
+    LightningNodes nodes_;
+    std::unique_ptr<NodesInOrder> receivers_;   // Null: none of our nodes makes invoices.
+    LightningBackend* mint_backend_ = nullptr;  // Null: there is no mint.
     std::unique_ptr<proxy::Till> till_;
     std::optional<CashierBooks> books_;
     std::unique_ptr<cashu::Mint> mint_;
@@ -115,7 +139,13 @@ private:
     std::unique_ptr<LightningBackend> receive_backend_;  // Null: a node of ours receives.
     payment::PaymentMethods methods_;
     std::unique_ptr<Cashier> cashier_;
-    std::vector<std::unique_ptr<proxy::Upstream>> upstreams_;
+    std::unique_ptr<LnurlClient> lnurl_;
+    std::unique_ptr<Remitter> remitter_;
+    std::vector<std::unique_ptr<proxy::Upstream>> upstreams_;  // The demonstration first.
+    std::vector<NamedUpstream> named_upstreams_;
+    Mutex prices_mutex_;  // Of those who read them anew: one after the other.
+    std::optional<rates::RateBoard> btc_usd_;
+    std::unique_ptr<rates::RateFeed> rate_feed_;
     std::optional<proxy::Models> models_;
     std::unique_ptr<RedeemPool> redeemers_;
     std::unique_ptr<proxy::Gateway> gateway_;

@@ -92,8 +92,8 @@ std::vector<Mistake> add_quick_start(const ServeArguments& arguments,
     const auto key = read_api_key(upstream, environment);
     if (!key) return {{"--upstream-key-env", key.error()}};
     PriceConfig price;
-    price.input_msat_per_1k = arguments.price_input_msat_per_1k;
-    price.output_msat_per_1k = arguments.price_output_msat_per_1k;
+    price.lines.msat[index_of(proxy::PriceKind::Input)] = arguments.price_input_msat_per_1k;
+    price.lines.msat[index_of(proxy::PriceKind::Output)] = arguments.price_output_msat_per_1k;
     const auto models = listed_models(upstream, *key, price);
     if (!models) return {{"--upstream-url", models.error()}};
     config.upstreams.push_back(upstream);

@@ -7,12 +7,15 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <unistd.h>
 
 #include "commands.h"
 #include "data_dir.h"
 #include "node.h"
 #include "nutgate/base/log.h"
 #include "nutgate/crypto/random.h"
+#include "price_config.h"
+#include "price_file.h"
 #include "quick_start.h"
 
 namespace nutgate::app {
@@ -33,7 +36,8 @@ log::Level level_of(const std::string& name) {
     return log::Level::Info;
 }
 
-// File, then environment, then command line; then the questions that only the whole can answer.
+}  // namespace
+
 std::vector<Mistake> assemble(const ServeArguments& arguments, const Environment& environment,
                               Config& config) {
     std::string text;
@@ -49,12 +53,18 @@ std::vector<Mistake> assemble(const ServeArguments& arguments, const Environment
     config.dev = arguments.dev;
     config.dev_allow_upstream = arguments.dev_allow_upstream;
     if (config.dev) apply_dev_defaults(config);
+    // Models that have no price there have it from the file of prices.
+    const PriceFile prices = read_price_file(prices_path(config), !config.prices_file.empty());
+    mistakes.insert(mistakes.end(), prices.mistakes.begin(), prices.mistakes.end());
+    lay_prices(prices.entries, config);
     for (const Mistake& mistake : add_quick_start(arguments, environment, config)) {
         mistakes.push_back(mistake);
     }
     for (const Mistake& mistake : check(config, environment)) mistakes.push_back(mistake);
     return mistakes;
 }
+
+namespace {
 
 void print_walk(const std::string& url, bool dev) {
     std::printf("ready %s\n", url.c_str());
@@ -89,11 +99,13 @@ void keep_freed_memory() {
 }
 
 // Blocked in every thread, so that they wait for main to take them.
-sigset_t block_signals() {
+sigset_t block_signals(bool dev) {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    // Play ends with its terminal.
+    if (!dev || isatty(STDIN_FILENO) == 0) sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
     // A file beyond the process's limit is then an error of that write, as on a full disk.
@@ -105,7 +117,7 @@ sigset_t block_signals() {
 
 int serve(const ServeArguments& arguments) {
     keep_freed_memory();
-    const sigset_t signals = block_signals();
+    const sigset_t signals = block_signals(arguments.dev);
     const Environment environment = process_environment();
     Config config;
     const auto mistakes = assemble(arguments, environment, config);
@@ -134,7 +146,7 @@ int serve(const ServeArguments& arguments) {
                config.dev);
 
     int signal = 0;
-    sigwait(&signals, &signal);
+    while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) (void)(*node)->take_prices();
     log::info("draining", {{"signal", signal}, {"limit_ms", config.drain_ms}});
     (*node)->drain(Milliseconds{config.drain_ms});
     const bool sound = !(*node)->read_only();

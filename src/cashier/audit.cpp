@@ -64,12 +64,16 @@ Sums rows_in_flight(Reader& reader) {
     const auto payouts = reader.query_one(
         "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM payout WHERE state = $1",
         stored(RowState::Submitted));
+    const auto remittances = reader.query_one(
+        "SELECT CAST(COALESCE(SUM(amount + fee_max), 0) AS BIGINT) FROM remittance "
+        "WHERE state = $1",
+        stored(RowState::Submitted));
     const auto waiting = reader.query_one(
         "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM settlement WHERE key IS NULL AND "
         "own = 0");
     const auto change =
         reader.query_one("SELECT CAST(COALESCE(SUM(foreign_change), 0) AS BIGINT) FROM deposit");
-    return {{payouts_in_flight().name, payouts->integer(0)},
+    return {{payouts_in_flight().name, payouts->integer(0) + remittances->integer(0)},
             {unclaimed().name, waiting->integer(0)},
             {foreign_change().name, change->integer(0)},
             {"mint", cashu::Mint::in_flight(reader).raw()}};
@@ -83,18 +87,21 @@ Sums rows_in_transit(Reader& reader) {
     return {{transit().name, left->integer(0)}};
 }
 
-// What fundings under way may have taken from a backend already.
-std::int64_t fundings_in_flight(Reader& reader, std::string_view backend) {
-    return reader
-        .query_one(
-            "SELECT CAST(COALESCE(SUM(amount + fee), 0) AS BIGINT) FROM transit WHERE state = $1 "
-            "AND backend = $2",
-            stored(TransitState::Submitted), backend)
-        ->integer(0);
+// What fundings and remittances under way may have taken from a backend already.
+std::int64_t paying_at(Reader& reader, std::string_view backend) {
+    const auto fundings = reader.query_one(
+        "SELECT CAST(COALESCE(SUM(amount + fee), 0) AS BIGINT) FROM transit WHERE state = $1 "
+        "AND backend = $2",
+        stored(TransitState::Submitted), backend);
+    const auto remittances = reader.query_one(
+        "SELECT CAST(COALESCE(SUM(amount + fee_max), 0) AS BIGINT) FROM remittance "
+        "WHERE state = $1 AND backend = $2",
+        stored(RowState::Submitted), backend);
+    return fundings->integer(0) + remittances->integer(0);
 }
 
 // What a payment took from the node is in the books once its melt or funding has ended; until then
-// the melt's inputs, which are more, and the funding's most stand for it.
+// the melt's inputs, which are more, and the most of a funding or remittance stand for it.
 void check_solvency(Reader& reader, const AuditReport& report, Time now,
                     std::vector<std::string>& faults) {
     const Sums nodes = books_of(report, AccountKind::Lightning);
@@ -105,7 +112,7 @@ void check_solvency(Reader& reader, const AuditReport& report, Time now,
     const auto melts = in_flight.find(melts_in_flight().name);
     const std::int64_t missing = node->second - held -
                                  (melts == in_flight.end() ? 0 : melts->second) -
-                                 fundings_in_flight(reader, node->first);
+                                 paying_at(reader, node->first);
     if (missing <= 0) return;
     faults.push_back("lightning simulated: the books have " + std::to_string(missing) +
                      " msat more than the node holds");

@@ -164,6 +164,14 @@ Told CashierBooks::melted(Tx& tx, const Melted& event) {
             std::string_view{event.mint.text()}, event.fee, clock_.now());
         return {};
     }
+    if (is_remittance(tx, event.reference)) {
+        return remitted(tx, {.reference = event.reference,
+                             .asset = ecash_account(event.mint, event.unit),
+                             .fees = {AccountKind::Fees, event.mint.text()},
+                             .amount = event.amount,
+                             .fee = event.fee,
+                             .preimage = event.preimage});
+    }
     return depart(tx, {.reference = event.reference,
                        .payment = event.payment,
                        .asset = ecash_account(event.mint, event.unit),
@@ -196,6 +204,9 @@ Told CashierBooks::foreign_melted(Tx& tx, const Melted& event) {
 Told CashierBooks::melt_failed(Tx& tx, std::string_view reference, const cashu::WalletError& why) {
     if (find_payout(tx, reference)) return send_failed(tx, reference, why);
     if (find_transit(tx, reference)) return not_departed(tx, reference, why);
+    if (is_remittance(tx, reference)) {
+        return not_remitted(tx, reference, CashierError{why}.code);
+    }
     const auto deposit = tx.query_one("SELECT state FROM deposit WHERE reference = $1", reference);
     if (!deposit) return fail(refusal("no such payment", reference));
     // Somebody else has paid the quote meanwhile: what arrived was credited, and stays.

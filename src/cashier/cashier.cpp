@@ -109,7 +109,10 @@ Result<std::int64_t, CashierError> Cashier::Impl::count_unfinished() {
         const auto transits_left =
             reader.query_one("SELECT COUNT(*) FROM transit WHERE state IN ($1, $2)",
                              stored(TransitState::Submitted), stored(TransitState::Left));
-        return deposits_left->integer(0) + payouts_left->integer(0) + transits_left->integer(0);
+        const auto remittances_left = reader.query_one(
+            "SELECT COUNT(*) FROM remittance WHERE state = $1", stored(RowState::Submitted));
+        return deposits_left->integer(0) + payouts_left->integer(0) + transits_left->integer(0) +
+               remittances_left->integer(0);
     });
 }
 
@@ -222,6 +225,18 @@ Result<std::vector<HistoryEntry>, CashierError> Cashier::history(const KeyId& ke
                                    .mint = row.text(2),
                                    .at = row.time(3),
                                    .token = *std::move(token)});
+            }
+            for (const Row& row : reader.query(
+                     "SELECT id, amount + fee, ended_at FROM remittance WHERE key = $1 AND "
+                     "state = $2 ORDER BY ended_at DESC LIMIT $3",
+                     key, stored(RowState::Done), limit)) {
+                entries.push_back({.id = "refund-" + to_hex(row.bytes(0).first(8)),
+                                   .source = Source::Refund,
+                                   .incoming = false,
+                                   .amount = row.msat(1),
+                                   .mint = {},
+                                   .at = row.time(2),
+                                   .token = {}});
             }
             std::ranges::stable_sort(entries, std::ranges::greater{}, &HistoryEntry::at);
             if (entries.size() > static_cast<std::size_t>(limit)) {

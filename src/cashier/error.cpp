@@ -79,6 +79,7 @@ struct Prospect {
     std::optional<Seconds> retry_after = std::nullopt;
 };
 
+// A table: NOLINTNEXTLINE(readability-function-size)
 Prospect prospect_of(Code code) {
     switch (code) {
         case Code::TokenInvalid:
@@ -93,8 +94,11 @@ Prospect prospect_of(Code code) {
             return {.is_final = true};
         case Code::InProgress:
         case Code::TokenPending:
+        case Code::PayingBusy:
+        case Code::RemittanceOpen:
             return {.retry_after = Seconds{2}};
         case Code::MintUnreachable:
+        case Code::LnurlUnreachable:
         case Code::LightningUnreachable:
         case Code::StoreUnavailable:
             return {.retry_after = Seconds{5}};
@@ -127,6 +131,19 @@ Prospect prospect_of(Code code) {
         case Code::PaymentFailed:
         case Code::RevenueInsufficient:
         case Code::LightningInsufficient:
+        case Code::TargetInvalid:
+        case Code::InvoiceForeign:
+        case Code::InvoiceAmountless:
+        case Code::InvoiceOtherAmount:
+        case Code::InvoiceExpired:
+        case Code::InvoiceOurs:
+        case Code::InvoiceSeen:
+        case Code::LnurlRefused:
+        case Code::LnurlAmount:
+        case Code::BalanceInsufficient:
+        case Code::RemittanceReused:
+        case Code::RemittanceUnknown:
+        case Code::BooksUnsound:
         case Code::BooksRefused:
             return {};
     }
@@ -156,6 +173,7 @@ constexpr Name kFailureNames[] = {
     {Code::MintInsufficient, "mint_insufficient"},
     {Code::MintFull, "mint_full"},
     {Code::PaymentFailed, "payment_failed"},
+    {Code::LightningUnreachable, "lightning_unreachable"},
 };
 
 }  // namespace

@@ -67,6 +67,7 @@ struct StoredInvoice {
     Time created_at;
     Time expires_at;
     std::optional<Time> paid_at;
+    bool cancelled = false;  // And not paid since.
 };
 
 struct StoredPayout {
@@ -124,6 +125,7 @@ struct Cashier::Impl {
     metrics::Counter& invoices_paid;
     metrics::Counter& refunds;
     metrics::Gauge& unfinished;
+    std::function<void(const std::string&)> invoice_told{};  // Constant after the first call.
 
     // Of a key that pays for itself: what it may spend, what requests under way have set aside of
     // its balance, and the charges that the books do not know yet.
@@ -197,6 +199,8 @@ struct Cashier::Impl {
     // Asks, and books what arrived. True if the invoice is paid now.
     Result<bool, CashierError> ask(const StoredInvoice& invoice);
     Result<InvoiceStatus, CashierError> status_of(StoredInvoice invoice, bool may_have_key);
+    InvoiceStatus shown(StoredInvoice invoice, bool may_have_key) const;
+    void tell_invoice(const InvoiceLookup& lookup) const;
 
     // token_request.cpp
     struct StoredRequest;

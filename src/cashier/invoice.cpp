@@ -62,12 +62,13 @@ StoredInvoice to_invoice(const Row& row) {
             .credited = row.msat(6),
             .created_at = row.time(7),
             .expires_at = row.time(8),
-            .paid_at = row.is_null(9) ? std::nullopt : std::optional{row.time(9)}};
+            .paid_at = row.is_null(9) ? std::nullopt : std::optional{row.time(9)},
+            .cancelled = !row.is_null(10)};
 }
 
 std::string select(std::string_view where) {
     return "SELECT lookup, purpose, key, amount, state, payment_hash, credited, created_at, "
-           "expires_at, paid_at FROM invoice " +
+           "expires_at, paid_at, cancelled_at FROM invoice " +
            std::string{where};
 }
 
@@ -222,15 +223,16 @@ Result<bool, CashierError> Cashier::Impl::ask(const StoredInvoice& invoice) {
     if (seen->amount == Msat{}) return fail(make_error(Code::LightningRefused, "paid with zero"));
     const auto capabilities = lightning->capabilities();
     if (capabilities.funds == Funds::AtMethod) {
+        const auto& holder = seen->holder.empty() ? capabilities.holder : seen->holder;
         const auto booked = database.transact([&](Tx& tx) -> Result<Applied, CashierError> {
             TRY(const auto applied,
-                books.settle(tx, *invoice.payment, lightning_account(capabilities.holder),
-                             seen->amount));
+                books.settle(tx, *invoice.payment, lightning_account(holder), seen->amount));
             return applied;
         });
         if (!booked) return fail(booked.error());
         invoices_paid.add();
         spending.credited(invoice.key);
+        tell_invoice(invoice.lookup);
         return true;
     }
     // The Settler was told in the wallet's transaction, so the row is paid by now; were it not, it
@@ -239,6 +241,7 @@ Result<bool, CashierError> Cashier::Impl::ask(const StoredInvoice& invoice) {
     if (row && row->state == InvoiceState::Paid) {
         invoices_paid.add();
         spending.credited(invoice.key);
+        tell_invoice(invoice.lookup);
         return true;
     }
     TRY_VOID(database.transact([&](Tx& tx) -> Result<void, CashierError> {
@@ -264,7 +267,14 @@ Result<InvoiceStatus, CashierError> Cashier::Impl::status_of(StoredInvoice invoi
         VERIFY(now.has_value());
         invoice = *now;
     }
+    return shown(std::move(invoice), may_have_key);
+}
+
+InvoiceStatus Cashier::Impl::shown(StoredInvoice invoice, bool may_have_key) const {
     const bool paid = invoice.state == InvoiceState::Paid;
+    if (invoice.state == InvoiceState::Pending && invoice.cancelled) {
+        invoice.state = InvoiceState::Cancelled;
+    }
     if (invoice.state == InvoiceState::Pending && invoice.expires_at <= clock.now()) {
         invoice.state = InvoiceState::Expired;
     }
@@ -284,6 +294,41 @@ Result<InvoiceStatus, CashierError> Cashier::invoice_status(std::string_view inv
     TRY(const auto invoice, impl_->find_invoice(impl_->lookup_of(invoice_id)));
     if (!invoice) return fail(make_error(Code::InvoiceUnknown));
     return impl_->status_of(*invoice, true);
+}
+
+void Cashier::Impl::tell_invoice(const InvoiceLookup& lookup) const {
+    if (invoice_told) invoice_told(lookup.hex());
+}
+
+void Cashier::on_invoice(std::function<void(const std::string& topic)> told) {
+    impl_->invoice_told = std::move(told);
+}
+
+std::string Cashier::invoice_topic(std::string_view invoice_id) const {
+    return impl_->lookup_of(invoice_id.substr(0, kInvoiceIdTextMax)).hex();
+}
+
+Result<InvoiceStatus, CashierError> Cashier::invoice_seen(std::string_view invoice_id) {
+    if (invoice_id.size() > kInvoiceIdTextMax) return fail(make_error(Code::InvoiceUnknown));
+    TRY(const auto invoice, impl_->find_invoice(impl_->lookup_of(invoice_id)));
+    if (!invoice) return fail(make_error(Code::InvoiceUnknown));
+    return impl_->shown(*invoice, true);
+}
+
+// It ends at this moment, and is watched from there as one that has expired.
+Result<InvoiceStatus, CashierError> Cashier::cancel_invoice(std::string_view invoice_id) {
+    TRY(const auto status, invoice_status(invoice_id));
+    if (status.state != InvoiceState::Pending) return status;
+    const auto lookup = impl_->lookup_of(invoice_id);
+    TRY_VOID(impl_->database.transact([&](Tx& tx) -> Result<void, CashierError> {
+        tx.execute(
+            "UPDATE invoice SET cancelled_at = $2, expires_at = $2 WHERE lookup = $1 AND "
+            "state = $3",
+            lookup, impl_->clock.now(), stored(InvoiceState::Pending));
+        return {};
+    }));
+    impl_->tell_invoice(lookup);
+    return invoice_seen(invoice_id);
 }
 
 Result<InvoiceStatus, CashierError> Cashier::recover_invoice(

@@ -79,6 +79,11 @@ Msat Cashier::Impl::free_at(Reader& reader, std::string_view backend) const {
                         "backend = $1 AND state = $2",
                         backend, stored(TransitState::Submitted))
              ->msat(0));
+    take(reader
+             .query_one("SELECT CAST(COALESCE(SUM(amount + fee_max), 0) AS BIGINT) FROM remittance "
+                        "WHERE backend = $1 AND state = $2",
+                        backend, stored(RowState::Submitted))
+             ->msat(0));
     return free;
 }
 

@@ -16,6 +16,10 @@ namespace {
 // payout.fee: the most that it may cost while it is under way, then what it did. transit: our own
 // money on its way to a mint, by its payment.
 // Third: token_request: found as an invoice is; the deposits that paid it name it.
+// Fourth: remittance: what is sent away over Lightning, with the invoice that is paid, its parts as
+// a payout's. `backend`, a node of ours, or `operation`, the wallet's: who pays. tellings: how
+// often the node was told to. One payment is never in two that have not failed.
+// invoice.cancelled_at: by its holder; it is watched on.
 constexpr store::Migration kMigrations[] = {
     {1, R"sql(
 CREATE TABLE settlement (
@@ -136,6 +140,32 @@ CREATE TABLE token_request (
 CREATE INDEX token_request_open ON token_request (state, expires_at);
 ALTER TABLE deposit ADD COLUMN request BLOB;
 CREATE INDEX deposit_request ON deposit (request)
+)sql"},
+    {4, R"sql(
+CREATE TABLE remittance (
+    reference    TEXT PRIMARY KEY,
+    id           BLOB NOT NULL,
+    key          BLOB,
+    target       TEXT NOT NULL,
+    asked        BIGINT,
+    bolt11       TEXT NOT NULL,
+    payment_hash BLOB NOT NULL,
+    amount       BIGINT NOT NULL CHECK (amount > 0),
+    fee_max      BIGINT NOT NULL,
+    fee          BIGINT NOT NULL DEFAULT 0,
+    backend      TEXT,
+    operation    BLOB,
+    tellings     BIGINT NOT NULL DEFAULT 0,
+    state        BIGINT NOT NULL,
+    failure      TEXT,
+    preimage     BLOB,
+    created_at   BIGINT NOT NULL,
+    ended_at     BIGINT
+);
+CREATE INDEX remittance_state ON remittance (state);
+CREATE INDEX remittance_key ON remittance (key, created_at);
+CREATE UNIQUE INDEX remittance_payment ON remittance (payment_hash) WHERE state <> 3;
+ALTER TABLE invoice ADD COLUMN cancelled_at BIGINT
 )sql"},
 };
 

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "nutgate/store/migration.h"
+#include "nutgate/store/store.h"
 
 namespace nutgate {
 
@@ -21,6 +23,9 @@ enum class PayoutKind : std::int16_t { Refund = 1, Owner = 2, Melt = 3 };
 // As the method column says, for ever.
 inline constexpr std::string_view kMethodCashu = "cashu";
 inline constexpr std::string_view kMethodLightning = "lightning";
+
+// Whether that is the name of a row in `remittance`.
+bool is_remittance(store::Reader& reader, std::string_view reference);
 
 template <class Enum>
 constexpr std::int64_t stored(Enum value) {

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <tuple>
@@ -91,17 +92,51 @@ Hash512 hmac_sha512(BytesView key, std::initializer_list<BytesView> parts) {
     return finish<64>(keyed("SHA512", key), parts);
 }
 
+// The two hashes of RFC 2104, each as it is when it has taken its block made of the key. OpenSSL's
+// own HMAC context has three of these inside, and copying that costs more than both hashes.
 struct HmacKey::Context {
-    MacContext keyed;
+    DigestContext inner{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
+    DigestContext outer{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
 };
 
-HmacKey::HmacKey(BytesView key) : context_{new Context{keyed("SHA256", key)}} {}
+HmacKey::HmacKey(BytesView key) : context_{new Context} {
+    constexpr std::size_t kBlock = 64;
+    ByteArray<kBlock> block{};
+    if (key.size() > kBlock) {
+        Hash256 short_key = sha256(key);
+        std::ranges::copy(short_key, block.begin());
+        wipe(short_key);
+    } else {
+        std::ranges::copy(key, block.begin());
+    }
+    const auto begin = [&block](const DigestContext& digest, std::byte pad) {
+        VERIFY(digest != nullptr);
+        for (std::byte& byte : block) byte ^= pad;
+        VERIFY(EVP_DigestInit_ex(digest.get(), sha256_algorithm(), nullptr) == 1);
+        VERIFY(EVP_DigestUpdate(digest.get(), raw(block), block.size()) == 1);
+        for (std::byte& byte : block) byte ^= pad;
+    };
+    begin(context_->inner, std::byte{0x36});
+    begin(context_->outer, std::byte{0x5c});
+    wipe(block);
+}
 HmacKey::~HmacKey() = default;
 
 Hash256 HmacKey::mac(std::initializer_list<BytesView> parts) const {
-    const MacContext copy{EVP_MAC_CTX_dup(context_->keyed.get()), &EVP_MAC_CTX_free};
-    VERIFY(copy != nullptr);
-    return finish<32>(copy, parts);
+    const DigestContext digest{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
+    VERIFY(digest != nullptr);
+    Hash256 hash;
+    const auto finish_from = [&](const DigestContext& begun,
+                                 std::initializer_list<BytesView> rest) {
+        VERIFY(EVP_MD_CTX_copy_ex(digest.get(), begun.get()) == 1);
+        for (const BytesView part : rest) {
+            VERIFY(EVP_DigestUpdate(digest.get(), raw(part), part.size()) == 1);
+        }
+        VERIFY(EVP_DigestFinal_ex(digest.get(), raw_out(hash), nullptr) == 1);
+    };
+    finish_from(context_->inner, parts);
+    finish_from(context_->outer, {hash});
+    return hash;
 }
 
 Hash512 pbkdf2_hmac_sha512(BytesView password, BytesView salt, int iterations) {

@@ -54,8 +54,10 @@ bool is_ours_to_write(std::string_view name) {
 std::string fault_of(const ClientRequest& request) {
     for (const auto& [name, value] : request.headers.entries()) {
         if (!is_header_name(name)) return "header name";
-        if (!is_header_value(value)) return "value of header " + name;
-        if (is_ours_to_write(name)) return "header " + name + " is not the caller's to set";
+        if (!is_header_value(value)) return "value of header " + std::string{name};
+        if (is_ours_to_write(name)) {
+            return "header " + std::string{name} + " is not the caller's to set";
+        }
     }
     if (!is_header_value(request.content_type)) return "content type";
     if (request.timeout <= Milliseconds{0}) return "no time given";
@@ -103,6 +105,13 @@ httplib::Request to_library(const ClientRequest& request, const Url& url) {
     if (may_have_body) made.headers.emplace("Content-Type", request.content_type);
     made.body = request.body;
     return made;
+}
+
+Response head_of(const httplib::Response& answer) {
+    Response response;
+    response.status = answer.status;
+    for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
+    return response;
 }
 
 class PooledClient final : public Client {
@@ -222,11 +231,18 @@ Result<Response, ClientError> PooledClient::exchange(Line& line, const ClientReq
 
     std::string body;
     bool is_too_large = false;
+    Response first_line;
+    bool has_line = false;
     auto made = to_library(request, url);
+    made.response_handler = [&](const httplib::Response& head) {
+        if (request.first_line_only) first_line = head_of(head);
+        return true;
+    };
     made.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
         is_too_large = size > request.response_bytes_max - body.size();
         if (!is_too_large) body.append(data, size);
-        return !is_too_large;
+        has_line = request.first_line_only && body.find('\n') != std::string::npos;
+        return !is_too_large && !has_line;
     };
     // Beside the body there are a head, chunks' heads and TLS's own bytes.
     const std::uint64_t overhead = kHeadBytesMax + request.response_bytes_max / 4;
@@ -234,6 +250,11 @@ Result<Response, ClientError> PooledClient::exchange(Line& line, const ClientReq
     const auto result = line.client->send(made);
     const auto cut = watchdog_.unwatch(line.watched);
     const bool was_cut = cut == ClientWatchdog::Cut::Late;
+    // The library has closed the connection: what it was in the middle of is nobody's next answer.
+    if (has_line) {
+        first_line.body = body.substr(0, body.find('\n'));
+        return first_line;
+    }
     is_too_large = is_too_large || cut == ClientWatchdog::Cut::TooMuch;
     if (is_too_large) return fail(ClientError{Kind::TooLarge, "answer too large"});
     if (!result) {
@@ -243,9 +264,7 @@ Result<Response, ClientError> PooledClient::exchange(Line& line, const ClientReq
     }
     // A body without a length ends like one that was cut, and this one was.
     if (was_cut) return fail(ClientError{Kind::Ambiguous, "timed out"});
-    Response response;
-    response.status = result->status;
-    for (const auto& [name, value] : result->headers) response.headers.add(name, value);
+    Response response = head_of(*result);
     response.body = std::move(body);
     return response;
 }

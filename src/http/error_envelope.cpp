@@ -6,24 +6,54 @@
 
 namespace nutgate::http {
 
-std::string json_quote(std::string_view text) {
+void append_json_quote(std::string& json, std::string_view text) {
     // Nearly every text is as it is, and each error has a handful of them.
     const bool is_plain = std::ranges::all_of(
         text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
-    if (is_plain) return std::string{"\""}.append(text).append("\"");
-    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    if (is_plain) {
+        json.append(1, '"').append(text).append(1, '"');
+    } else {
+        json += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    }
+}
+
+std::string json_quote(std::string_view text) {
+    std::string json;
+    json.reserve(text.size() + 2);
+    append_json_quote(json, text);
+    return json;
 }
 
 std::string to_json(const ApiError& error, std::string_view request_id) {
-    std::string inner = "{\"message\":" + json_quote(error.message) +
-                        ",\"type\":" + json_quote(error.type) +
-                        ",\"code\":" + json_quote(error.code);
-    if (error.param) inner += ",\"param\":" + json_quote(*error.param);
-    inner += '}';
+    constexpr std::size_t kUsualBytes = 800;
+    std::string body;
+    body.reserve(kUsualBytes);
+    body += "{\"error\":";
+    const auto begin = body.size();
+    body += "{\"message\":";
+    append_json_quote(body, error.message);
+    body += ",\"type\":";
+    append_json_quote(body, error.type);
+    body += ",\"code\":";
+    append_json_quote(body, error.code);
+    if (error.param) {
+        body += ",\"param\":";
+        append_json_quote(body, *error.param);
+    }
+    body += '}';
+    const auto size = body.size() - begin;
 
-    std::string body = "{\"error\":" + inner + ",\"detail\":{\"error\":" + inner;
-    for (const auto& [name, value] : error.detail) body += ',' + json_quote(name) + ':' + value;
-    return body + "},\"request_id\":" + json_quote(request_id) + '}';
+    body += ",\"detail\":{\"error\":";
+    body.append(body, begin, size);
+    for (const auto& [name, value] : error.detail) {
+        body += ',';
+        append_json_quote(body, name);
+        body.append(1, ':').append(value);
+    }
+    body += "},\"request_id\":";
+    append_json_quote(body, request_id);
+    body += '}';
+    return body;
 }
 
 Response to_response(const ApiError& error, std::string_view request_id) {

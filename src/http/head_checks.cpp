@@ -197,7 +197,7 @@ void RequestParser::on_field_impl(Field, Text name, Text value, Error& error) {
         error = beast_http::error::header_limit;
         return;
     }
-    request_.headers.add(std::string{to_std(name)}, std::string{to_std(value)});
+    request_.headers.add(to_std(name), to_std(value));
 }
 
 std::size_t RequestParser::on_body_impl(Text body, Error& error) {

@@ -1,6 +1,12 @@
 #include "nutgate/http/message.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+#include "nutgate/base/verify.h"
 
 namespace nutgate::http {
 namespace {
@@ -17,6 +23,30 @@ constexpr int hex_value(char c) {
 constexpr bool is_alphanumeric(char c) {
     return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
 }
+
+// What may stand in a name and in a value: a table, since each head of each answer is looked at.
+struct Allowed {
+    bool in_name = false;
+    bool in_value = false;
+};
+constexpr std::array<Allowed, 256> kAllowed = [] {
+    constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+    std::array<Allowed, 256> allowed{};
+    for (std::size_t byte = 0; byte < allowed.size(); ++byte) {
+        const char c = static_cast<char>(byte);
+        allowed[byte].in_name = is_alphanumeric(c) || kMarks.find(c) != std::string_view::npos;
+        allowed[byte].in_value = (byte >= ' ' || c == '\t') && byte != 0x7f;
+    }
+    return allowed;
+}();
+
+bool is_part_of(std::string_view part, const std::string& text) {
+    const std::less<const char*>
+        before;  // Of pointers that may have nothing to do with each other.
+    return !before(part.data(), text.data()) && before(part.data(), text.data() + text.size());
+}
+
+constexpr const Allowed& allowed(char c) { return kAllowed[static_cast<unsigned char>(c)]; }
 
 }  // namespace
 
@@ -46,33 +76,55 @@ std::string_view to_text(Method method) {
 }
 
 std::optional<std::string_view> Headers::find(std::string_view name) const {
-    for (const auto& [known, value] : entries_) {
-        if (equal_without_case(known, name)) return value;
+    for (const Place& place : places_) {
+        // Most names are told apart by their length.
+        if (place.name_size != name.size()) continue;
+        if (equal_without_case(name_of(place), name)) return value_of(place);
     }
     return std::nullopt;
 }
 
 std::size_t Headers::count(std::string_view name) const {
-    return static_cast<std::size_t>(std::count_if(
-        entries_.begin(), entries_.end(),
-        [name](const Entry& entry) { return equal_without_case(entry.first, name); }));
+    std::size_t count = 0;
+    for (const Place& place : places_) {
+        if (place.name_size != name.size()) continue;
+        if (equal_without_case(name_of(place), name)) ++count;
+    }
+    return count;
 }
 
-void Headers::add(std::string name, std::string value) {
-    // As many as most heads have: growing there from one at a time moves each of them four times.
-    constexpr std::size_t kUsual = 16;
-    if (entries_.capacity() == 0) entries_.reserve(kUsual);
-    entries_.emplace_back(std::move(name), std::move(value));
+void Headers::add(std::string_view name, std::string_view value) {
+    // As much as most heads have.
+    constexpr std::size_t kUsualCount = 16;
+    constexpr std::size_t kUsualBytes = 700;
+    VERIFY(!is_part_of(name, text_) && !is_part_of(value, text_));
+    if (places_.empty()) {
+        places_.reserve(kUsualCount);
+        text_.reserve(kUsualBytes);
+    }
+    places_.push_back({text_.size(), name.size(), value.size()});
+    text_.append(name).append(value);
 }
 
-void Headers::set(std::string name, std::string value) {
+void Headers::set(std::string_view name, std::string_view value) {
     remove(name);
-    add(std::move(name), std::move(value));
+    add(name, value);
 }
 
+// What it has said stays where it is, unseen: nearly nothing is ever removed.
 void Headers::remove(std::string_view name) {
-    std::erase_if(entries_,
-                  [name](const Entry& entry) { return equal_without_case(entry.first, name); });
+    std::erase_if(places_, [this, name](const Place& place) {
+        return equal_without_case(name_of(place), name);
+    });
+}
+
+void Headers::clear() {
+    // Of a large head nothing stays.
+    constexpr std::size_t kKeptMax = 4 * 1024;
+    if (text_.capacity() > kKeptMax) std::string{}.swap(text_);
+    if (places_.capacity() * sizeof(Place) > kKeptMax) std::vector<Place>{}.swap(places_);
+    text_.clear();
+    places_.clear();
 }
 
 std::string_view Request::path_value(std::string_view name) const {
@@ -103,6 +155,8 @@ Response json_response(int status, std::string body) {
 }
 
 std::optional<std::string> percent_decode(std::string_view text, Encoding encoding) {
+    const std::string_view coded = encoding == Encoding::Form ? "%+" : "%";
+    if (text.find_first_of(coded) == std::string_view::npos) return std::string{text};
     std::string decoded;
     decoded.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -139,18 +193,25 @@ std::string percent_encode(std::string_view text) {
     return encoded;
 }
 
+// Eight bytes at a time as long as there is no control character, which a tab is, too.
 bool is_header_value(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) {
-        const auto byte = static_cast<unsigned char>(c);
-        return (byte >= ' ' || byte == '\t') && byte != 0x7f;
-    });
+    constexpr std::uint64_t kOnes = 0x0101010101010101;
+    constexpr std::uint64_t kTops = kOnes * 0x80;
+    for (; text.size() >= sizeof kOnes; text.remove_prefix(sizeof kOnes)) {
+        std::uint64_t block = 0;
+        std::memcpy(&block, text.data(), sizeof block);
+        // A byte's top bit is set if it is below the space or DEL; what it borrows may set that of
+        // a neighbour, too. Bytes beyond ASCII are left to the second look.
+        const std::uint64_t controls = block - kOnes * 0x20;
+        const std::uint64_t deletes = (block ^ (kOnes * 0x7f)) - kOnes;
+        if (((controls | deletes | block) & kTops) != 0) break;
+    }
+    return std::all_of(text.begin(), text.end(), [](char c) { return allowed(c).in_value; });
 }
 
 bool is_header_name(std::string_view text) {
-    constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-    return !text.empty() && std::all_of(text.begin(), text.end(), [kMarks](char c) {
-        return is_alphanumeric(c) || kMarks.find(c) != std::string_view::npos;
-    });
+    return !text.empty() &&
+           std::all_of(text.begin(), text.end(), [](char c) { return allowed(c).in_name; });
 }
 
 }  // namespace nutgate::http

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 #include <netinet/in.h>
+#include <ranges>
 #include <sys/random.h>
 
 #include "nutgate/base/verify.h"
@@ -70,10 +71,9 @@ bool TrustedProxies::contains(std::string_view text) const {
 std::string TrustedProxies::client_of(const std::string& peer, const Headers& headers) const {
     if (!contains(peer)) return peer;
     std::string believed = peer;
-    const auto& entries = headers.entries();
-    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-        if (!equal_without_case(entry->first, "x-forwarded-for")) continue;
-        std::string_view list = entry->second;
+    for (const auto& [name, value] : headers.entries() | std::views::reverse) {
+        if (!equal_without_case(name, "x-forwarded-for")) continue;
+        std::string_view list = value;
         while (!list.empty()) {
             const auto comma = list.rfind(',');
             const auto text =
@@ -101,14 +101,14 @@ std::string RequestIds::next() {
     bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3fU) | 0x80U);
 
     constexpr std::string_view kHex = "0123456789abcdef";
-    std::string text;
-    text.reserve(36);
+    std::array<char, 36> text;
+    char* at = text.data();
     for (std::size_t i = 0; i < kBytes; ++i) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-        text += kHex[bytes[i] >> 4U];
-        text += kHex[bytes[i] & 15U];
+        if (i == 4 || i == 6 || i == 8 || i == 10) *at++ = '-';
+        *at++ = kHex[bytes[i] >> 4U];
+        *at++ = kHex[bytes[i] & 15U];
     }
-    return text;
+    return {text.data(), text.size()};
 }
 
 bool is_request_id(std::string_view text) {

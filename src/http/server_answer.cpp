@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "head_line.h"
 #include "nutgate/base/log.h"
 #include "nutgate/base/verify.h"
 #include "server_connection.h"
@@ -43,6 +44,20 @@ boost::asio::const_buffer as_buffer(std::string_view text) {
     return boost::asio::buffer(text.data(), text.size());
 }
 
+template <class Pieces>
+bool are_sent(const Pieces& pieces) {
+    return boost::asio::buffer_size(pieces) == 0;
+}
+
+template <class Pieces>
+void advance(Pieces& pieces, std::size_t n) {
+    for (auto& piece : pieces) {
+        const auto step = std::min(n, piece.size());
+        piece += step;
+        n -= step;
+    }
+}
+
 }  // namespace
 
 void Connection::append_header(std::string_view name, std::string_view value) {
@@ -50,7 +65,7 @@ void Connection::append_header(std::string_view name, std::string_view value) {
         log::error("http_header_dropped", {{"name", name}});
         return;
     }
-    out_.append(name).append(": ").append(value).append("\r\n");
+    append_line(out_, name, value);
 }
 
 // The head of the answer, into out_.
@@ -69,7 +84,7 @@ void Connection::write_head(Response& response, std::optional<std::size_t> lengt
         if (!is_ours_to_write(name)) append_header(name, value);
     }
     if (!response.headers.find("x-request-id")) append_header("x-request-id", request_.request_id);
-    out_.append("date: ").append(core_.date()).append("\r\n");
+    append_line(out_, "date", core_.date());
     if (framing_ == Framing::Chunked) out_.append("transfer-encoding: chunked\r\n");
     if (length) {
         out_.append("content-length: ");
@@ -88,8 +103,9 @@ Task<bool> Connection::respond(Response response) {
     write_head(response, is_empty ? std::nullopt : std::optional{response.body.size()});
     const bool is_bodiless = is_empty || request_.method == Method::Head;
     const std::string_view body = is_bodiless ? std::string_view{} : response.body;
-    const Pieces pieces{as_buffer(out_), as_buffer(body)};
-    const bool is_sent = co_await send(pieces);
+    Pieces pieces{as_buffer(out_), as_buffer(body)};
+    bool is_sent = send_now(pieces);
+    if (is_sent && !are_sent(pieces)) is_sent = co_await send_rest(pieces);
     answer_ = is_sent ? Answer::Done : Answer::Broken;
     co_return is_sent;
 }
@@ -159,32 +175,30 @@ Task<bool> Connection::send_piece(std::string_view piece, bool is_last) {
             }
             break;
     }
-    const Pieces pieces{as_buffer(out_), as_buffer(piece), as_buffer(tail)};
-    const bool is_sent = co_await send(pieces);
+    Pieces pieces{as_buffer(out_), as_buffer(piece), as_buffer(tail)};
+    bool is_sent = send_now(pieces);
+    if (is_sent && !are_sent(pieces)) is_sent = co_await send_rest(pieces);
     if (!is_sent) answer_ = Answer::Broken;
     co_return is_sent;
 }
 
-// In one system call, unless the client reads more slowly than we write.
-Task<bool> Connection::send(Pieces pieces) {
-    std::size_t left = boost::asio::buffer_size(pieces);
-    const auto advance = [&pieces, &left](std::size_t n) {
-        left -= n;
-        for (auto& piece : pieces) {
-            const auto step = std::min(n, piece.size());
-            piece += step;
-            n -= step;
-        }
-    };
-    while (left > 0) {
+// All of it in one system call, unless the client reads more slowly than we write; what is left
+// stays in `pieces`. False: the client is gone.
+bool Connection::send_now(Pieces& pieces) {
+    while (!are_sent(pieces)) {
         NetError error;
-        advance(socket_.write_some(pieces, error));
-        if (!error) continue;
-        if (error != boost::asio::error::would_block) co_return false;
+        advance(pieces, socket_.write_some(pieces, error));
+        if (error) return error == boost::asio::error::would_block;
+    }
+    return true;
+}
+
+Task<bool> Connection::send_rest(Pieces pieces) {
+    while (!are_sent(pieces)) {
         deadline_.set(server_.options.write_timeout);
         const auto [failure, n] = co_await socket_.async_write_some(pieces, as_result);
         deadline_.clear();
-        advance(n);
+        advance(pieces, n);
         if (failure) co_return false;
     }
     co_return true;

@@ -119,7 +119,7 @@ Task<bool> Connection::serve_one() {
     if (endpoint != nullptr && endpoint->blocking && server_.control_pool->is_full()) {
         co_return co_await refuse(kOverloaded);
     }
-    if (!co_await read_body(limit)) co_return false;
+    if (!take_body_at_hand(limit) && !co_await read_body(limit)) co_return false;
     if (endpoint == nullptr) {
         co_await answer_unrouted();
     } else {
@@ -189,11 +189,17 @@ Result<const Endpoint*, Refusal> Connection::take_head(std::size_t size) {
     return server_.router.find(request_);
 }
 
+// Nearly always it has come with its head. False: read_body() is to look at it.
+bool Connection::take_body_at_hand(std::size_t bytes_max) {
+    const auto size = parser_->body_bytes();
+    if (parser_->is_chunked() || size > bytes_max || size > in_.size()) return false;
+    request_.body.assign(in_.bytes().substr(0, static_cast<std::size_t>(size)));
+    in_.consume(static_cast<std::size_t>(size));
+    is_body_read_ = true;
+    return true;
+}
+
 Task<bool> Connection::read_body(std::size_t bytes_max) {
-    if (!parser_->is_chunked() && parser_->body_bytes() == 0) {
-        is_body_read_ = true;
-        co_return true;
-    }
     if (!parser_->is_chunked() && parser_->body_bytes() > bytes_max) {
         co_return co_await refuse(kTooLarge);
     }
@@ -208,8 +214,10 @@ Task<bool> Connection::read_body(std::size_t bytes_max) {
 
 Task<bool> Connection::send_continue() {
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    const Pieces pieces{boost::asio::buffer(kContinue.data(), kContinue.size())};
-    co_return co_await send(pieces);
+    Pieces pieces{boost::asio::buffer(kContinue.data(), kContinue.size())};
+    bool is_sent = send_now(pieces);
+    if (is_sent) is_sent = co_await send_rest(pieces);
+    co_return is_sent;
 }
 
 void Connection::set_body_deadline(Monotonic::time_point begin, std::size_t received) {

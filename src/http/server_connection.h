@@ -67,6 +67,7 @@ private:
     Task<bool> serve_one();
     Task<std::optional<std::size_t>> read_head();
     Result<const Endpoint*, Refusal> take_head(std::size_t size);
+    bool take_body_at_hand(std::size_t bytes_max);
     Task<bool> read_body(std::size_t bytes_max);
     Task<bool> read_sized_body();
     Task<bool> read_chunked_body(std::size_t bytes_max);
@@ -87,7 +88,8 @@ private:
     // Writing. In server_answer.cpp.
     void write_head(Response& response, std::optional<std::size_t> length);
     void append_header(std::string_view name, std::string_view value);
-    Task<bool> send(Pieces pieces);
+    bool send_now(Pieces& pieces);
+    Task<bool> send_rest(Pieces pieces);
     Task<bool> send_piece(std::string_view piece, bool is_last);
 
     Core& core_;

@@ -155,6 +155,17 @@ Task<std::optional<StreamedAnswer::HeadFailure>> StreamedAnswer::read_head() {
 }
 
 Task<Result<std::string_view, UpstreamFailure>> StreamedAnswer::read() {
+    for (;;) {
+        if (const auto piece = read_at_once()) co_return *piece;
+        if (co_await connection_->read(kBodyReadMax, limits_.gap_timeout) > 0) continue;
+        is_whole_ = parser_->framing() == ResponseParser::Framing::UntilClose &&
+                    connection_->has_ended_well();
+        if (is_whole_) co_return std::string_view{};
+        co_return fail(failure());
+    }
+}
+
+std::optional<Result<std::string_view, UpstreamFailure>> StreamedAnswer::read_at_once() {
     using Framing = ResponseParser::Framing;
     const auto framing = parser_->framing();
     if (framing == Framing::None || (framing == Framing::Length && length_left_ == 0)) {
@@ -162,48 +173,39 @@ Task<Result<std::string_view, UpstreamFailure>> StreamedAnswer::read() {
     }
     if (is_whole_) {
         finish();
-        co_return std::string_view{};
+        return std::string_view{};
     }
     connection_->consume(std::exchange(to_consume_, 0));
-    if (framing == Framing::Chunked) co_return co_await read_chunked();
+    if (framing == Framing::Chunked) return chunks_at_once();
 
-    if (connection_->bytes().empty() &&
-        co_await connection_->read(kBodyReadMax, limits_.gap_timeout) == 0) {
-        is_whole_ = framing == Framing::UntilClose && connection_->has_ended_well();
-        if (is_whole_) co_return std::string_view{};
-        co_return fail(failure());
-    }
     auto piece = connection_->bytes();
+    if (piece.empty()) return std::nullopt;
     if (framing == Framing::Length) {
         piece = piece.substr(0, std::min<std::uint64_t>(piece.size(), length_left_));
         length_left_ -= piece.size();
         is_whole_ = length_left_ == 0;
     }
     to_consume_ = piece.size();
-    co_return piece;
+    return piece;
 }
 
 // All chunks that have come by now, as one piece. What came before nonsense is passed on before the
 // failure, however the bytes were cut on their way.
-Task<Result<std::string_view, UpstreamFailure>> StreamedAnswer::read_chunked() {
+std::optional<Result<std::string_view, UpstreamFailure>> StreamedAnswer::chunks_at_once() {
     decoded_.clear();
-    if (is_malformed_) co_return fail(UpstreamFailure::Broken);
-    for (;;) {
-        while (!connection_->bytes().empty() && !parser_->has_whole_body()) {
-            const auto taken = parser_->chunks(connection_->bytes(), decoded_);
-            is_malformed_ = !taken.has_value();
-            if (is_malformed_ && decoded_.empty()) co_return fail(UpstreamFailure::Broken);
-            if (is_malformed_) co_return std::string_view{decoded_};
-            connection_->consume(*taken);
-            if (*taken == 0) break;
-        }
-        is_whole_ = parser_->has_whole_body();
-        if (is_whole_ && decoded_.empty()) finish();
-        if (is_whole_ || !decoded_.empty()) co_return std::string_view{decoded_};
-        if (co_await connection_->read(kBodyReadMax, limits_.gap_timeout) == 0) {
-            co_return fail(failure());
-        }
+    if (is_malformed_) return fail(UpstreamFailure::Broken);
+    while (!connection_->bytes().empty() && !parser_->has_whole_body()) {
+        const auto taken = parser_->chunks(connection_->bytes(), decoded_);
+        is_malformed_ = !taken.has_value();
+        if (is_malformed_ && decoded_.empty()) return fail(UpstreamFailure::Broken);
+        if (is_malformed_) return std::string_view{decoded_};
+        connection_->consume(*taken);
+        if (*taken == 0) break;
     }
+    is_whole_ = parser_->has_whole_body();
+    if (!is_whole_ && decoded_.empty()) return std::nullopt;
+    if (is_whole_ && decoded_.empty()) finish();
+    return std::string_view{decoded_};
 }
 
 }  // namespace nutgate::http

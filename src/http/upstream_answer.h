@@ -87,12 +87,13 @@ public:
     int status() const override { return parser_->status(); }
     const Headers& headers() const override { return parser_->headers(); }
     Task<Result<std::string_view, UpstreamFailure>> read() override;
+    std::optional<Result<std::string_view, UpstreamFailure>> read_at_once() override;
 
     UpstreamConnection& connection() { return *connection_; }
 
 private:
     std::optional<std::size_t> whole_head(std::size_t scanned) const;
-    Task<Result<std::string_view, UpstreamFailure>> read_chunked();
+    std::optional<Result<std::string_view, UpstreamFailure>> chunks_at_once();
     UpstreamFailure failure() const;
     void finish();
 

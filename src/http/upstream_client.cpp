@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "head_line.h"
 #include "net.h"
 #include "nutgate/base/log.h"
 #include "tls_client.h"
@@ -157,7 +158,7 @@ std::string PooledUpstreamClient::write_head(const UpstreamRequest& request) con
     head.append(" HTTP/1.1\r\nhost: ").append(host_header_).append("\r\n");
     for (const auto& [name, value] : request.headers.entries()) {
         if (is_ours_to_write(name)) continue;
-        head.append(name).append(": ").append(value).append("\r\n");
+        append_line(head, name, value);
     }
     const bool has_length = !request.body.empty() || request.method == Method::Post ||
                             request.method == Method::Put || request.method == Method::Patch;
@@ -193,7 +194,10 @@ Task<PooledUpstreamClient::Attempt> PooledUpstreamClient::attempt(
         },
         request.abandonment);
     // If the write fails there may still be an answer: to a body that is refused while it comes.
-    co_await made.answer->connection().write(head, request.body, options_.gap_timeout);
+    auto& to = made.answer->connection();
+    UpstreamConnection::Pieces pieces{boost::asio::buffer(head), boost::asio::buffer(request.body)};
+    const bool goes_on = to.write_now(pieces) && boost::asio::buffer_size(pieces) > 0;
+    if (goes_on) co_await to.write_rest(pieces, options_.gap_timeout);
     made.failure = co_await made.answer->read_head();
     co_return made;
 }

@@ -1,12 +1,10 @@
 #include "upstream_connection.h"
 
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/basic_resolver.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 namespace nutgate::http {
@@ -76,21 +74,20 @@ Task<bool> UpstreamConnection::handshake(const std::string& host) {
     co_return !failure;
 }
 
-Task<bool> UpstreamConnection::write(std::string_view head, std::string_view body,
-                                     Milliseconds timeout) {
-    std::array<boost::asio::const_buffer, 2> pieces{boost::asio::buffer(head.data(), head.size()),
-                                                    boost::asio::buffer(body.data(), body.size())};
+bool UpstreamConnection::write_now(Pieces& pieces) {
+    if (stream_) return true;  // Records are made and sent by their stream.
     NetError error;
-    if (!stream_) {
-        std::size_t n = socket_.write_some(pieces, error);
-        if (error && error != boost::asio::error::would_block) co_return false;
-        if (n == head.size() + body.size()) co_return true;
-        for (auto& piece : pieces) {
-            const auto step = std::min(n, piece.size());
-            piece += step;
-            n -= step;
-        }
+    std::size_t n = socket_.write_some(pieces, error);
+    for (auto& piece : pieces) {
+        const auto step = std::min(n, piece.size());
+        piece += step;
+        n -= step;
     }
+    return !error || error == boost::asio::error::would_block;
+}
+
+Task<bool> UpstreamConnection::write_rest(Pieces pieces, Milliseconds timeout) {
+    NetError error;
     // A minute or two for what an upstream can take at once; large bodies to slow ones are rare.
     deadline_.set(timeout);
     if (!stream_) {
@@ -100,8 +97,10 @@ Task<bool> UpstreamConnection::write(std::string_view head, std::string_view bod
         // One record for both, where one is enough.
         std::string whole;
         constexpr std::size_t kJoinedMax = 64 * 1024;
-        if (head.size() + body.size() <= kJoinedMax) {
-            whole.append(head).append(body);
+        if (boost::asio::buffer_size(pieces) <= kJoinedMax) {
+            for (const auto& piece : pieces) {
+                whole.append(static_cast<const char*>(piece.data()), piece.size());
+            }
             pieces = {boost::asio::buffer(whole), boost::asio::const_buffer{}};
         }
         const auto [failure, n] = co_await boost::asio::async_write(*stream_, pieces, as_result);

@@ -2,8 +2,10 @@
 // they mean is upstream_answer's business. Belongs to its io_context's thread.
 #pragma once
 
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/ssl/context.hpp>
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -25,8 +27,11 @@ public:
 
     // False if that failed or took too long.
     Task<bool> connect(const Url& url, Milliseconds timeout);
-    // Head and body, in one system call if they are taken as fast. False if the connection broke.
-    Task<bool> write(std::string_view head, std::string_view body, Milliseconds timeout);
+    // Head and body, in one system call if they are taken as fast: what is not is left in
+    // `pieces`, for write_rest(). Both false if the connection broke.
+    using Pieces = std::array<boost::asio::const_buffer, 2>;
+    bool write_now(Pieces& pieces);
+    Task<bool> write_rest(Pieces pieces, Milliseconds timeout);
     // Reads more behind what bytes() holds: how much, zero if the connection ended or broke or the
     // time passed (has_expired()), or if `bytes_max` are held.
     Task<std::size_t> read(std::size_t bytes_max, Milliseconds timeout);

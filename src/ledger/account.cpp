@@ -114,11 +114,14 @@ void undo(Tx& tx, Side side, AccountNumber account, Msat amount) {
     VERIFY(undone == 1);
 }
 
-void insert(Tx& tx, const TransferRow& row) {
-    tx.execute(
+std::int64_t insert(Tx& tx, const TransferRow& row) {
+    const auto inserted = tx.query_one(
         "INSERT INTO transfer (number, id, debit, credit, amount, at, reason) VALUES ("
-        "(SELECT COALESCE(MAX(number), 0) + 1 FROM transfer), $1, $2, $3, $4, $5, $6)",
+        "(SELECT COALESCE(MAX(number), 0) + 1 FROM transfer), $1, $2, $3, $4, $5, $6) "
+        "RETURNING number",
         row.id, row.debit, row.credit, row.amount, row.at, row.reason);
+    VERIFY(inserted.has_value());
+    return inserted->integer(0);
 }
 
 Balance Ledger::balance(Reader& reader, const Account& account) const {

@@ -33,6 +33,7 @@ struct TransferRow {
     Time at;
     std::string_view reason;
 };
-void insert(store::Tx& tx, const TransferRow& row);
+// Returns its number.
+std::int64_t insert(store::Tx& tx, const TransferRow& row);
 
 }  // namespace nutgate

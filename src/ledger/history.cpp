@@ -5,6 +5,24 @@
 
 namespace nutgate {
 
+std::int64_t Ledger::newest(store::Reader& reader) const {
+    return reader.query_one("SELECT COALESCE(MAX(number), 0) FROM transfer")->integer(0);
+}
+
+std::vector<LedgerCharge> Ledger::charges(store::Reader& reader, const Account& payee,
+                                          std::int64_t from, std::int64_t until) const {
+    const auto number = find_account(reader, payee);
+    if (!number) return {};
+    std::vector<LedgerCharge> charges;
+    for (const auto& row :
+         reader.query("SELECT number, amount FROM transfer WHERE credit = $1 AND number >= $2 AND "
+                      "number < $3 AND reason = 'charge' ORDER BY number",
+                      *number, from, until)) {
+        charges.push_back({.number = row.integer(0), .amount = row.msat(1)});
+    }
+    return charges;
+}
+
 std::vector<Entry> Ledger::history(store::Reader& reader, const Account& account, int limit,
                                    std::optional<std::int64_t> before) const {
     VERIFY(limit >= 0);

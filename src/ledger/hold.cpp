@@ -61,11 +61,13 @@ Msat available(Reader& reader, AccountNumber payer) {
     return Msat::from_raw(row->integer(0)).value_or(Msat{});
 }
 
-bool debit_payer(Tx& tx, AccountNumber payer, Msat charged, Msat freed) {
-    return tx.execute(
-               "UPDATE account SET debits = debits + $2, held = held - $3 WHERE id = $1 AND "
-               "debits + $2 <= $4",
-               payer, charged, freed, Msat::kMax) == 1;
+std::optional<Msat> debit_payer(Tx& tx, AccountNumber payer, Msat charged, Msat freed) {
+    const auto row = tx.query_one(
+        "UPDATE account SET debits = debits + $2, held = held - $3 WHERE id = $1 AND "
+        "debits + $2 <= $4 RETURNING sign * (debits - credits) - held",
+        payer, charged, freed, Msat::kMax);
+    if (!row) return std::nullopt;
+    return Msat::from_raw(row->integer(0)).value_or(Msat{});
 }
 
 Result<Applied, LedgerError> Ledger::hold(Tx& tx, const Hold& hold) {

@@ -29,7 +29,8 @@ void free_held(store::Tx& tx, AccountNumber payer, Msat amount);
 // What the account has beside all holds.
 Msat available(store::Reader& reader, AccountNumber payer);
 
-// Takes the charge off the payer, and what was held for it. False if its side can't count it.
-bool debit_payer(store::Tx& tx, AccountNumber payer, Msat charged, Msat freed);
+// Takes the charge off the payer, and what was held for it: what it has then beside all holds.
+// Empty if its side can't count it.
+std::optional<Msat> debit_payer(store::Tx& tx, AccountNumber payer, Msat charged, Msat freed);
 
 }  // namespace nutgate

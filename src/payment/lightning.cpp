@@ -105,7 +105,8 @@ public:
         }
         return Observation{.phase = to_phase(payment->state),
                            .amount = payment->amount,
-                           .preimage = payment->preimage};
+                           .preimage = payment->preimage,
+                           .holder = payment->backend};
     }
 
 private:

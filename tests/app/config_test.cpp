@@ -5,6 +5,10 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <string>
+
+#include "lightning_config.h"
+#include "support/temp_dir.h"
 
 using namespace nutgate;
 using namespace nutgate::app;
@@ -52,7 +56,7 @@ TEST_CASE("config: a seller's file is read whole") {
     CHECK_EQ(config.node_name, "My node");
     CHECK_EQ(config.public_url, "https://ai.example.com");
     CHECK_EQ(config.upstreams.at(0).url, "http://127.0.0.1:8000/v1");
-    CHECK_EQ(config.models.at(0).price.output_msat_per_1k, 600);
+    CHECK_EQ(config.models.at(0).price.lines.msat[index_of(proxy::PriceKind::Output)], 600);
 }
 
 TEST_CASE("config: all mistakes are named at once, each with its key") {
@@ -140,6 +144,44 @@ TEST_CASE("config: an upstream that is this node is refused") {
                 "upstream[0].url"));
 }
 
+TEST_CASE("config: an upstream speaks a dialect that is known, and thinks in a way that is known") {
+    const auto with = [](const std::string& line) {
+        std::string toml{kSeller};
+        toml.insert(toml.find("[[model]]"), line + "\n");
+        return mistakes_of(toml);
+    };
+    CHECK(with(R"(dialect = "openai")").empty());
+    CHECK(with("dialect = \"anthropic\"\nthinking = \"adaptive\"").empty());
+    for (const char* dialect :
+         {"openai", "anthropic", "azure", "gemini", "llama.cpp", "ollama", "openrouter", "vllm"}) {
+        const std::string line = std::string{"dialect = \""} + dialect + '"';
+        CHECK_FALSE(names(with(line), "upstream[0].dialect"));
+    }
+    CHECK(names(with(R"(dialect = "latin")"), "upstream[0].dialect"));
+    CHECK(names(with(R"(limit_field = "n_predict")"), "upstream[0].limit_field"));
+    CHECK(names(with(R"(on_disconnect = "hope")"), "upstream[0].on_disconnect"));
+    CHECK(names(with(R"(thinking = "hard")"), "upstream[0].thinking"));
+}
+
+TEST_CASE("config: weights are whole numbers, as many as upstreams, and not all zero") {
+    const auto with_weights = [](const std::string& weights) {
+        std::string toml{kSeller};
+        const std::string_view one = R"(upstreams = ["local"])";
+        toml.replace(toml.find(one), one.size(),
+                     "upstreams = [\"local\", \"local\"]\nweights = " + weights);
+        return mistakes_of(toml);
+    };
+    CHECK(with_weights(R"(["3", "1"])").empty());
+    CHECK(with_weights(R"(["3", "0"])").empty());
+    for (const auto* bad : {R"(["3"])", R"(["3", "-1"])", R"(["3", "1.5"])", R"(["3", ""])",
+                            R"(["3", "1001"])", R"(["0", "0"])"}) {
+        CAPTURE(bad);
+        const auto mistakes = with_weights(bad);
+        REQUIRE(mistakes.size() == 1);
+        CHECK(mistakes[0].key == "model[0].weights");
+    }
+}
+
 TEST_CASE("config: what is printed reads back as the same") {
     Config config;
     CHECK(load(kSeller, {}, config).empty());
@@ -182,6 +224,119 @@ TEST_CASE("config: the simulated node receives and pays with --dev only, and one
     CHECK(real.find("lightning.pay names \"simulated\"") != std::string::npos);
     CHECK(faults("[lightning]\nreceive = [\"mint\", \"simulated\"]\n", true)
               .find("names more than one") != std::string::npos);
-    CHECK(faults("[lightning]\npay = [\"lnd\"]\n", true).find("must be one of") !=
+    CHECK(faults("[lightning]\npay = [\"eclair\"]\n", true).find("must be one of") !=
           std::string::npos);
+}
+
+namespace {
+
+constexpr std::string_view kNodes = R"toml(
+[lightning]
+receive = ["lnd", "phoenixd"]
+pay = ["lnd"]
+[lightning.lnd]
+url = "https://127.0.0.1:8080"
+invoice_macaroon_env = "LND_INVOICE"
+pay_macaroon_env = "LND_PAY"
+[lightning.phoenixd]
+url = "http://127.0.0.1:9740"
+limited_password_env = "PHOENIX"
+)toml";
+
+const Environment kNodeSecrets{{"LND_INVOICE", "0201"}, {"LND_PAY", "0202"}, {"PHOENIX", "x"}};
+
+}  // namespace
+
+TEST_CASE("config: Lightning nodes are taken in their order, with a credential for each use") {
+    const std::string file = std::string{kSeller} + std::string{kNodes};
+    CHECK(mistakes_of(file, kNodeSecrets).empty());
+    Config config;
+    CHECK(load(file, kNodeSecrets, config).empty());
+    const auto used = used_nodes(config);
+    REQUIRE_EQ(used.size(), 2);
+    CHECK_EQ(used.at(0)->name, "lnd");
+    CHECK_EQ(used.at(1)->name, "phoenixd");
+    const auto secrets = read_node_secrets(config, *used.at(0), kNodeSecrets);
+    REQUIRE(secrets.has_value());
+    CHECK_EQ(as_text(secrets->receive.reveal()), "0201");
+    CHECK_EQ(as_text(secrets->pay.reveal()), "0202");
+    CHECK_EQ(to_toml(config).find("0202"), std::string::npos);
+}
+
+TEST_CASE("config: a node without what its use needs is a mistake, each with its key") {
+    const std::string file = std::string{kSeller} + std::string{kNodes};
+    CHECK(names(mistakes_of(file), "lightning.lnd.invoice_macaroon_env"));
+    const auto with = [&](std::string_view from, std::string_view to) {
+        std::string changed = file;
+        const auto at = changed.find(from);
+        REQUIRE_NE(at, std::string::npos);
+        changed.replace(at, from.size(), to);
+        return mistakes_of(changed, kNodeSecrets);
+    };
+    CHECK(
+        names(with("pay = [\"lnd\"]", "pay = [\"phoenixd\"]"), "lightning.phoenixd.password_file"));
+    CHECK(names(with("https://127.0.0.1:8080", "http://node.example:8080"), "lightning.lnd.url"));
+    CHECK(names(with("https://127.0.0.1:8080", ""), "lightning.lnd.url"));
+    CHECK(names(with("limited_password_env = \"PHOENIX\"", ""),
+                "lightning.phoenixd.limited_password_file"));
+    CHECK(names(with("[lightning.phoenixd]", "cert_file = \"nowhere.pem\"\n[lightning.phoenixd]"),
+                "lightning.lnd.cert_file"));
+    CHECK(names(with("[\"lnd\", \"phoenixd\"]", "[\"lnd\", \"lnd\"]"), "lightning.receive"));
+    CHECK(names(with("[\"lnd\", \"phoenixd\"]", "[\"mint\", \"phoenixd\"]"), "lightning.receive"));
+}
+
+TEST_CASE("config: a wallet service is named by an address, which is looked at and never shown") {
+    const std::string file = std::string{kSeller} +
+                             "\n[lightning]\nreceive = [\"nwc\"]\npay = [\"nwc\"]\n"
+                             "[lightning.nwc]\nreceive_uri_env = \"NWC\"\npay_uri_env = \"NWC\"\n";
+    const std::string secret = "71a8c14c1407c113601079c4302dab36460f0ccd0ad506f1f2dc73b5100e4f3c";
+    const std::string service =
+        "nostr+walletconnect://b889ff5b1513b641e2a139f661a661364979c5beee91842f8f0ef42ab558e9d4";
+    const auto with = [&](const std::string& rest) {
+        const auto mistakes = mistakes_of(file, Environment{{"NWC", service + rest}});
+        for (const auto& mistake : mistakes) {
+            CHECK_EQ(mistake.what.find(secret), std::string::npos);
+        }
+        return mistakes;
+    };
+    CHECK(with("?relay=wss%3A%2F%2Frelay.example%2Fv1&secret=" + secret).empty());
+    CHECK(with("?relay=ws%3A%2F%2F127.0.0.1%3A7000&secret=" + secret).empty());
+    for (const std::string& rest :
+         {"?relay=ws%3A%2F%2Frelay.example&secret=" + secret,  // For everybody to see.
+          "?secret=" + secret, "?relay=relay.example&secret=" + secret,
+          std::string{"?relay=wss%3A%2F%2Frelay.example"}}) {
+        CAPTURE(rest);
+        const auto mistakes = with(rest);
+        CHECK(names(mistakes, "lightning.nwc.receive_uri_env"));
+        CHECK(names(mistakes, "lightning.nwc.pay_uri_env"));
+    }
+    CHECK(names(mistakes_of(file), "lightning.nwc.receive_uri_env"));
+}
+
+TEST_CASE("config: with --dev no node is asked: real money is not for playing") {
+    Config config;
+    CHECK(load(kNodes, kNodeSecrets, config).empty());
+    config.dev = true;
+    apply_dev_defaults(config);
+    const auto mistakes = check(config, kNodeSecrets);
+    CHECK(names(mistakes, "lightning.receive"));
+    CHECK(names(mistakes, "lightning.pay"));
+    config.lightning_receive = {"mint"};
+    config.lightning_pay = {"mint"};
+    config.mint_backend = "lnd";
+    CHECK(names(check(config, kNodeSecrets), "mint.backend"));
+}
+
+TEST_CASE("config: a macaroon's file is bytes or hex, and told to the node in hex") {
+    const test::TempDir folder;
+    Config config;
+    CHECK(load(kNodes, kNodeSecrets, config).empty());
+    config.lnd.receive_env.clear();
+    config.lnd.receive_file = folder.file("invoice.macaroon");
+    for (const std::string& written : {std::string{"\x02\x01\n"}, std::string{"02010a\n"}}) {
+        std::ofstream{config.lnd.receive_file, std::ios::binary} << written;
+        const auto secrets = read_node_secrets(config, *find_node_kind("lnd"), kNodeSecrets);
+        REQUIRE(secrets.has_value());
+        CHECK_EQ(as_text(secrets->receive.reveal()), "02010a");
+    }
 }

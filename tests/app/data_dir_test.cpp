@@ -48,6 +48,24 @@ TEST_CASE("data dir: one process owns it, others may look") {
     CHECK_FALSE(DataDir::look(temp.path() / "nothing").has_value());
 }
 
+// A start frees what requests of a process that is gone had held. While one lives, no other start
+// gets so far: the lock comes before the database is opened.
+TEST_CASE(
+    "contract A6: a start beside a process that runs ends at its lock, a later one does not") {
+    const test::TempDir temp;
+    crypto::SystemRandom random;
+    {
+        const auto running = DataDir::own(temp.path(), random);
+        REQUIRE(running.has_value());
+        for (int i = 0; i < 2; ++i) {
+            const auto beside = DataDir::own(temp.path(), random);
+            REQUIRE_FALSE(beside.has_value());
+            CHECK_FALSE(beside.error().detail.empty());
+        }
+    }
+    CHECK(DataDir::own(temp.path(), random).has_value());
+}
+
 TEST_CASE("data dir: a database without its seed is not given a new one") {
     const test::TempDir temp;
     crypto::SystemRandom random;

@@ -147,6 +147,22 @@ TEST_CASE("cashier: what arrived is credited, more or less than was asked for") 
     }
 }
 
+TEST_CASE("cashier: what arrived at one of several nodes is booked at that one") {
+    World world{Receive::OverNode};
+    const auto arrive = [&](const std::string& place) {
+        world.lightning.set_place(place);
+        const auto invoice = world.cashier().open_invoice(for_new_key(21_sat));
+        world.lightning.mark_paid(invoice->payment_hash, 21'000_msat);
+        CHECK(world.cashier().invoice_status(invoice->invoice_id)->credited == 21'000_msat);
+    };
+    arrive("second");
+    CHECK(world.posted(lightning_account("second")) == 21'000_msat);
+    CHECK(world.posted(lightning_account("fake")) == Msat{});
+    arrive("");
+    CHECK(world.posted(lightning_account("second")) == 21'000_msat);
+    CHECK(world.posted(lightning_account("fake")) == 21'000_msat);
+}
+
 TEST_CASE("cashier: invoices are refused beyond their bounds, and leave nothing") {
     Cashier::Options options;
     options.invoices_open_max = 2;

@@ -18,7 +18,9 @@ struct VectorCase {
 };
 
 // Vectors of others than Cashu's, which the tests of their modules read.
-const std::set<std::string> kOthers{"bip340", "bip39", "bolt11"};
+const std::set<std::string> kOthers{"bip340",        "bip39",         "bolt11",
+                                    "bolt12_format", "bolt12_offers", "bolt12_signature",
+                                    "nip01",         "nip44"};
 
 const Json& document(const std::string& name) {
     static std::map<std::string, Json> documents;

@@ -207,10 +207,11 @@ void use_one_code(FakeMint& mint) {
 
 }  // namespace
 
-TEST_CASE("wallet: a mint that rotated and refuses without saying why gets a new plan") {
+TEST_CASE("wallet: a mint that rotated and refuses gets a new plan, whether it says why or not") {
     WalletWorld world;
     REQUIRE(world.receive(world.token({1}), "known"));
-    use_one_code(world.mint);
+    SUBCASE("it says that the keyset is inactive") {}
+    SUBCASE("it says nothing") { use_one_code(world.mint); }
     const auto token = world.token({8, 2});
     world.mint.rotate();  // The keysets that we know are a minute old at most.
     CHECK(world.receive(token, "a"));

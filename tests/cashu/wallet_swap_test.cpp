@@ -1,6 +1,9 @@
 // Swaps to another mint, fundings, and what is trusted.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
+
 #include "support/wallet_world.h"
 
 using namespace nutgate;
@@ -8,6 +11,7 @@ using namespace nutgate::cashu;
 using Code = WalletError::Code;
 using Melt = test::FakeMint::Melt;
 using test::code_of;
+using test::FakeMint;
 using test::Fault;
 using test::sats;
 using test::WalletWorld;
@@ -88,15 +92,152 @@ TEST_CASE("wallet: a token worth less than the fees of moving it is refused") {
     world.audit(0, 4);
 }
 
-TEST_CASE("wallet: there are only so many guests") {
-    WalletWorld world;
-    for (const char* path : {"/a", "/b", "/c"}) {
-        const auto token = world.other.token({64}, std::string{test::kOtherMintUrl} + path);
-        const auto prepared = world.wallet->prepare_swap(token, first());
-        if (std::string_view{path} == "/c") {
-            CHECK_EQ(code_of(prepared), Code::MintForeign);
-        }
+namespace {
+
+constexpr Amount kStrangersHave = 64;
+
+// Mints of which nothing is known, one more than there may be guests, each with a token.
+struct StrangersWorld : WalletWorld {
+    StrangersWorld() {
+        for (std::size_t i = 0; i < mints.size(); ++i) add_stranger(url_of(i), mints[i]);
     }
+    static std::string url_of(std::size_t i) {
+        return "https://" + std::string(1, static_cast<char>('a' + i)) + ".example";
+    }
+    auto prepare(std::size_t i) {
+        return wallet->prepare_swap(mints[i].token({kStrangersHave}, url_of(i)), first());
+    }
+    // The guests, as who looks at the wallet or at its database sees them.
+    std::vector<std::string> guests() {
+        const auto views = wallet->mint_views();
+        const auto stored = database->read([](store::Reader& reader) {
+            return Result<std::vector<MintView>, store::StoreFailure>{
+                Wallet::mint_views(reader, {first()}, std::nullopt)};
+        });
+        REQUIRE(views);
+        REQUIRE(stored);
+        CHECK_EQ(guests_of(*views), guests_of(*stored));
+        return guests_of(*views);
+    }
+    int keysets_of(const std::string& mint_url) {
+        return *database->read([&](store::Reader& reader) -> Result<int, store::StoreFailure> {
+            const auto row =
+                reader.query_one("SELECT COUNT(*) FROM wallet_keyset WHERE mint = $1", mint_url);
+            return static_cast<int>(row->integer(0));
+        });
+    }
+
+    std::array<FakeMint, test::kGuestsMax + 1> mints{FakeMint{{.seed = 1}}, FakeMint{{.seed = 2}},
+                                                     FakeMint{{.seed = 3}}};
+
+private:
+    static std::vector<std::string> guests_of(const std::vector<MintView>& views) {
+        std::vector<std::string> urls;
+        for (const auto& view : views) {
+            if (view.role == MintRole::Guest) urls.push_back(view.url.text());
+        }
+        std::ranges::sort(urls);
+        return urls;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("wallet: there are only so many guests while each has something under way") {
+    StrangersWorld world;
+    {
+        // What is prepared holds its mint, begun or not.
+        const auto a = world.prepare(0);
+        const auto b = world.prepare(1);
+        REQUIRE(a);
+        REQUIRE(b);
+        CHECK_EQ(code_of(world.prepare(2)), Code::MintForeign);
+        CHECK_EQ(world.guests(), std::vector{world.url_of(0), world.url_of(1)});
+        CHECK_EQ(world.keysets_of(world.url_of(2)), 0);
+        REQUIRE(world.prepare(0));  // One that is there is no further guest.
+    }
+    CHECK(world.prepare(2));
+}
+
+TEST_CASE("wallet: a mint that never answered takes no place") {
+    StrangersWorld world;
+    for (const auto fault : {Fault::NotSent, Fault::LoseRequest, Fault::Down, Fault::TooMany}) {
+        for (auto& mint : world.mints) mint.fault("/v1/keysets", fault);
+        for (std::size_t i = 0; i < world.mints.size(); ++i) {
+            const auto code = code_of(world.prepare(i));
+            CHECK_EQ(code, fault == Fault::TooMany ? Code::MintRateLimited : Code::MintUnreachable);
+        }
+        CHECK(world.guests().empty());
+    }
+    // Nor does one that has no keysets but those of a mint that is known.
+    world.add_stranger("https://copy.example", world.mint);
+    REQUIRE(world.wallet->prepare_receive(world.token({8})));
+    CHECK_EQ(code_of(world.wallet->prepare_swap(world.mint.token({64}, "https://copy.example"),
+                                                first())),
+             Code::KeysetUnknown);
+    CHECK(world.guests().empty());
+    CHECK(world.prepare(0));
+    CHECK_EQ(world.guests(), std::vector{world.url_of(0)});
+}
+
+TEST_CASE("wallet: an idle guest makes room for the next") {
+    StrangersWorld world;
+    for (const std::size_t i : std::array<std::size_t, 4>{0, 1, 2, 0}) {
+        CAPTURE(i);
+        REQUIRE(world.prepare(i));
+    }
+    CHECK_EQ(world.guests(), std::vector{world.url_of(0), world.url_of(2)});
+    world.reopen();
+    REQUIRE(world.wallet->recover());
+    CHECK_EQ(world.guests(), std::vector{world.url_of(0), world.url_of(2)});
+    REQUIRE(world.prepare(1));
+    CHECK_EQ(world.guests(), std::vector{world.url_of(1), world.url_of(2)});
+}
+
+TEST_CASE("wallet: of a guest on whose keysets nothing was made, nothing stays") {
+    StrangersWorld world;
+    auto foreign = world.mints[0].token({64}, world.url_of(0));
+    foreign.proofs[0].id = world.mints[1].token({64}, world.url_of(1)).proofs[0].id;
+    CHECK_EQ(code_of(world.wallet->prepare_swap(foreign, first())), Code::KeysetUnknown);
+    CHECK_EQ(world.guests(), std::vector{world.url_of(0)});
+    CHECK_EQ(world.keysets_of(world.url_of(0)), 1);
+    REQUIRE(world.prepare(1));
+    REQUIRE(world.prepare(2));
+    CHECK_EQ(world.keysets_of(world.url_of(0)), 0);
+}
+
+TEST_CASE("wallet: a guest keeps its place while a swap is under way there, or change lies there") {
+    StrangersWorld world;
+    // Mint a has a swap under way; the wallet is a new process that has heard of nothing else.
+    world.mints[0].fault("/v1/melt/bolt11", Fault::LoseRequest);
+    const auto token = world.mints[0].token({64}, world.url_of(0));
+    CHECK_EQ(code_of(world.swap_in(token, "d")), Code::InProgress);
+    world.reopen();
+    REQUIRE(world.prepare(1));
+    REQUIRE(world.prepare(2));
+    CHECK_EQ(world.guests(), std::vector{world.url_of(0), world.url_of(2)});
+    world.recover_all();
+    CHECK(world.swap_in(token, "d"));
+    CHECK_EQ(world.balance(world.url_of(0)).first, sats(1));
+    REQUIRE(world.prepare(1));
+    CHECK_EQ(world.guests(), std::vector{world.url_of(0), world.url_of(1)});
+    world.audit();
+    world.audit_one(world.mints[0], world.url_of(0), 0);
+}
+
+TEST_CASE("wallet: a guest that went comes back, and no counter of it is used twice") {
+    StrangersWorld world;
+    const auto token = world.mints[0].token({64}, world.url_of(0));
+    world.mints[0].next_melt(Melt::Failed);
+    CHECK_EQ(code_of(world.swap_in(token, "d")), Code::PaymentFailed);
+    REQUIRE(world.prepare(1));
+    REQUIRE(world.prepare(2));
+    CHECK_EQ(world.guests(), std::vector{world.url_of(1), world.url_of(2)});
+    CHECK_EQ(world.keysets_of(world.url_of(0)), 1);  // Outputs of ours were made on it.
+    REQUIRE(world.swap_in(token, "again"));
+    CHECK_EQ(world.available(), sats(62));
+    world.audit();
+    world.audit_one(world.mints[0], world.url_of(0), 0);
 }
 
 TEST_CASE("wallet: our ecash moves from one mint of ours to another") {

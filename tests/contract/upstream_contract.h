@@ -25,7 +25,7 @@ using RunUpstream = std::function<UpstreamRun(proxy::Upstream&, proxy::UpstreamC
 
 inline http::Task<void> run_upstream(proxy::Upstream& upstream, proxy::UpstreamCall call,
                                      UpstreamRun& run) {
-    const auto answer = co_await upstream.chat_completion(std::move(call));
+    const auto answer = co_await upstream.call(std::move(call));
     if (!answer) {
         run.failed = true;
         co_return;
@@ -40,7 +40,13 @@ inline http::Task<void> run_upstream(proxy::Upstream& upstream, proxy::UpstreamC
     }
 }
 
-inline void check_upstream_contract(proxy::Upstream& upstream, const RunUpstream& run_call) {
+// What an upstream can't do, it refuses; that it does not have to be able to do it.
+struct UpstreamAbilities {
+    int choices_max = 2;  // `n`
+};
+
+inline void check_upstream_contract(proxy::Upstream& upstream, const RunUpstream& run_call,
+                                    UpstreamAbilities can = {}) {
     using nlohmann::json;
     const auto ask = [](const std::string& more) {
         return R"({"model":"demo","messages":[{"role":"user","content":"one two three"}])" + more +
@@ -59,9 +65,10 @@ inline void check_upstream_contract(proxy::Upstream& upstream, const RunUpstream
     CHECK(answer["usage"]["prompt_tokens"] > 0);
 
     // A stream is events, complete, with usage when it is asked for, and none when it is not.
+    const std::string choices = R"(,"n":)" + std::to_string(can.choices_max);
     for (const bool usage : {true, false}) {
         const auto stream = run_call(
-            upstream, {.body = ask(std::string{R"(,"max_tokens":4,"n":2,"stream":true)"} +
+            upstream, {.body = ask(choices + R"(,"max_tokens":4,"stream":true)" +
                                    (usage ? R"(,"stream_options":{"include_usage":true})" : "")),
                        .stream = true});
         CHECK_FALSE(stream.failed);
@@ -76,6 +83,13 @@ inline void check_upstream_contract(proxy::Upstream& upstream, const RunUpstream
         CHECK(meter.delivered().text_bytes > 0);
         CHECK(meter.usage().has_value() == usage);
         if (usage) CHECK(meter.usage()->complete());
+    }
+
+    // Fewer choices than were asked for are no answer.
+    if (can.choices_max == 1) {
+        const auto two = run_call(upstream, {.body = ask(R"(,"max_tokens":4,"n":2)")});
+        CHECK(two.status == 400);
+        CHECK(json::parse(two.body)["error"]["param"] == "n");
     }
 
     // What it can't answer has a status of its own and a body that says why.

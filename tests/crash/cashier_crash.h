@@ -8,6 +8,7 @@
 
 #include "cashier/world.h"
 #include "support/crash_database.h"
+#include "support/step_stride.h"
 #include "support/temp_dir.h"
 
 namespace nutgate::test {
@@ -133,8 +134,8 @@ inline void finish(Beginning& world, Node& node, const Play& check) {
 
 // Dies at the n-th step of `operation`, for every n; then starts again, and `check`s.
 inline void at_every_step(Beginning& world, const Play& operation, const Play& check) {
-    int steps = 0;
-    for (std::int64_t n = 1;; ++n) {
+    std::int64_t n = 1;
+    for (;; n += step_stride()) {
         CAPTURE(n);
         world.copy();
         bool crashed = false;
@@ -152,9 +153,8 @@ inline void at_every_step(Beginning& world, const Play& operation, const Play& c
         REQUIRE(node->start());
         finish(world, *node, check);
         if (!crashed) break;
-        ++steps;
     }
-    CHECK(steps > 5);  // Or nothing was tried.
+    CHECK(n > 6);  // Or nothing was tried.
 }
 
 enum class Afterwards {
@@ -204,7 +204,7 @@ inline void at_every_call(Beginning& world, const Play& operation, const Play& c
             CAPTURE(static_cast<int>(fault));
             CAPTURE(static_cast<int>(afterwards));
             int n = 1;
-            for (;; ++n) {
+            for (;; n += step_stride()) {
                 CAPTURE(n);
                 if (!fails_at(world, operation, check, n, fault, afterwards)) break;
             }

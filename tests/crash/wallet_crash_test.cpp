@@ -36,6 +36,27 @@ void receive_once(Driver drive) {
                }});
 }
 
+// The mint has rotated, and we have not heard of it: its first answer is a no, and the plan that
+// follows has to be the only one that is acted on.
+void receive_at_a_rotation_once(Driver drive) {
+    std::optional<Token> token;
+    drive({.path = "/v1/swap",
+           .prepare =
+               [&](WalletWorld& world) {
+                   REQUIRE(world.receive(world.token({4}), "known"));
+                   token = world.token({1, 2, 32});
+                   world.mint.rotate();
+               },
+           .act = [&](WalletWorld& world) { (void)world.receive(*token, "a").has_value(); },
+           .check =
+               [&](WalletWorld& world) {
+                   CHECK(world.receive(*token, "a"));
+                   CHECK_EQ(world.told("received").size(), 2);
+                   CHECK(world.told("receive_failed").empty());
+                   CHECK_EQ(world.available(), sats(37));  // Each token less a fee of one.
+               }});
+}
+
 void send_once(Driver drive) {
     drive({.path = "/v1/swap",
            .prepare =
@@ -85,6 +106,14 @@ TEST_CASE("crash: a token is credited once, wherever the process dies") {
 
 TEST_CASE("network: a token is credited once, whatever becomes of a call") {
     receive_once(test::at_every_call);
+}
+
+TEST_CASE("crash: a token is credited once at a rotation, wherever the process dies") {
+    receive_at_a_rotation_once(test::at_every_step);
+}
+
+TEST_CASE("network: a token is credited once at a rotation, whatever becomes of a call") {
+    receive_at_a_rotation_once(test::at_every_call);
 }
 
 TEST_CASE("crash: a token is sent once, wherever the process dies") {

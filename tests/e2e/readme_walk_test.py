@@ -69,7 +69,7 @@ class ReadmeWalk(harness.NodeCase):
 
     def test_a_buyer(self) -> None:
         node = self.nutgate()
-        invoice, status, chat, stream, info, refund, created = self.walk(
+        invoice, status, chat, stream, info, sent, refund, created = self.walk(
             "buyer", {8402: int(node.url.rpartition(":")[2])})
 
         invoice = json.loads(invoice)
@@ -97,8 +97,12 @@ class ReadmeWalk(harness.NodeCase):
         self.assertEqual(info["total_requests"], 2)
         self.assertEqual(info["total_spent"], cost)
 
+        sent = json.loads(sent)
+        self.assertEqual((sent["status"], sent["amount_msats"], sent["fee_msats"]),
+                         ("paid", 100_000, 0))
+
         refund = json.loads(refund)
-        self.assertEqual(refund["sats"], str((1_000_000 - cost) // 1000))
+        self.assertEqual(refund["sats"], str((900_000 - cost) // 1000))
         self.assertTrue(refund["token"].startswith("cashuB"))
 
         created = json.loads(created)

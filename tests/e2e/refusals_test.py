@@ -67,7 +67,14 @@ class Refusals(harness.NodeCase):
                                    b'{"amount_sats":1,"amount_sats":2}'), 400, "duplicate_field")
         self.assert_error(ask(chat, key=None), 401, "missing_api_key")
         self.assert_error(node.ask("/v1/nothing"), 404)
-        self.assert_error(node.ask("/v1/embeddings", body={"model": "demo", "input": "x"}, key=key), 404)
+        self.assert_error(node.ask("/v1/embeddings", body={"model": "demo", "input": "x"}, key=key), 400,
+                          "unsupported_endpoint")
+        for path in ("files", "batches", "vector_stores", "conversations", "containers", "evals",
+                     "fine_tuning/jobs", "realtime/client_secrets", "responses/resp_1/cancel"):
+            for prefix in ("/v1/", "/"):
+                self.assert_error(node.ask(prefix + path, body={"model": "demo"}, key=key), 404)
+        for path in ("/v1/responses/resp_1", "/v1/files/file_1/content", "/v1/conversations/conv_1"):
+            self.assert_error(node.ask(path, key=key), 404)
         for path in ("/admin/keys", "/metrics", "/admin"):
             self.assertEqual(node.ask(path).status, 404, "the operator's face is another listener")
         self.assertEqual(ask({**chat, "max_tokens": None}).status, 200, "null is absent")

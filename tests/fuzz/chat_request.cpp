@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         .tokens_per_image_max = 1000,
     };
     if (!check_against(*request, model)) return 0;
-    const std::string changed = rewrite(body, *request, model, UpstreamTraits{});
+    const std::string changed = rewrite(body, *request, model, {.model = "theirs", .upstream = {}});
     // A number beyond a parser's range is an error to it, and none to us: it is passed on.
     const json before = json::parse(body, nullptr, false);
     const json after = json::parse(changed, nullptr, false);

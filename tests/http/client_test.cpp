@@ -350,3 +350,30 @@ TEST_CASE("client: speaks with our own server") {
     CHECK(client->call(get(base + "/stream"))->body == "one,two,three");
     CHECK(client->call(get(base + "/none"))->status == 404);
 }
+
+TEST_CASE("client: of a stream without an end the first line is an answer, and its end no wait") {
+    RawServer server{[](RawSocket& socket, std::size_t number) {
+        RawServer::read_request(socket);
+        const bool is_whole = number == 1;
+        if (is_whole) {
+            socket.send("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone");
+            return;
+        }
+        // In two pieces, and the second line begun with it; then nothing, for ever.
+        socket.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+        socket.send("5\r\n,x\nno\r\n");
+        RawServer::read_request(socket);
+    }};
+    const auto client = make_client({});
+    auto request = get(server.url());
+    request.first_line_only = true;
+    const auto line = client->call(request);
+    REQUIRE(line);
+    CHECK_EQ(line->status, 200);
+    CHECK_EQ(line->body, "one,x");
+    // An answer that has no line is taken whole, over a connection of its own.
+    const auto whole = client->call(request);
+    REQUIRE(whole);
+    CHECK_EQ(whole->status, 404);
+    CHECK_EQ(whole->body, "none");
+}

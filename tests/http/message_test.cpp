@@ -17,6 +17,39 @@ TEST_CASE("message: header names compare without regard to case, values stay as 
     CHECK(headers.entries().size() == 1);
 }
 
+TEST_CASE("message: headers keep the order of the wire, however many and long they are") {
+    Headers headers;
+    for (int round = 0; round < 3; ++round) {
+        for (int i = 0; i < 100; ++i) headers.add("x-" + std::to_string(i), std::string(50, 'v'));
+        headers.add("x-empty", "");
+        const Headers copy = headers;
+        int i = 0;
+        for (const auto& [name, value] : copy.entries()) {
+            CHECK(name == (i < 100 ? "x-" + std::to_string(i) : "x-empty"));
+            CHECK(value == (i < 100 ? std::string(50, 'v') : ""));
+            ++i;
+        }
+        CHECK(i == 101);
+        headers.clear();
+        CHECK(headers.entries().empty());
+        CHECK_FALSE(headers.find("x-1"));
+    }
+}
+
+TEST_CASE("message: what may stand in a header's value is looked at byte by byte") {
+    CHECK(is_header_value(""));
+    for (std::size_t size = 1; size < 20; ++size) {
+        for (std::size_t at = 0; at < size; ++at) {
+            for (int byte = 0; byte < 256; ++byte) {
+                std::string value(size, 'v');
+                value[at] = static_cast<char>(byte);
+                const bool is_good = byte == '\t' || (byte >= ' ' && byte != 0x7f);
+                if (is_header_value(value) != is_good) FAIL_CHECK(size, " ", at, " ", byte);
+            }
+        }
+    }
+}
+
 TEST_CASE("message: what is percent-encoded comes back, what is malformed does not") {
     const std::string all = "a/b c+d%e\xff\n";
     CHECK(percent_decode(percent_encode(all), Encoding::Path) == all);

@@ -219,7 +219,8 @@ class Rule:
 class FaultProxy:
     def __init__(self, upstream: tuple, listen: tuple = ("127.0.0.1", 0)):
         self.upstream = upstream
-        self.seen: list = []  # (method, path, status) of what the mint answered, in order.
+        # (method, path, body, status) of what the mint was asked and answered, in order.
+        self.seen: list = []
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
         self._listen = listen
@@ -261,7 +262,7 @@ class FaultProxy:
 
     def note(self, exchange: Exchange, reply: Reply) -> None:
         with self._lock:
-            self.seen.append((exchange.method, exchange.path, reply.status))
+            self.seen.append((exchange.method, exchange.path, exchange.body, reply.status))
 
     def handle(self, exchange: Exchange) -> None:
         with self._lock:

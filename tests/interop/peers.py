@@ -4,6 +4,7 @@ Each has a folder of its own, which is its HOME, too, and fake Lightning behind 
 is up when GET /v1/info answers; stop() or kill() and start() again is a restart on the same database.
 What a wallet's command did is never read from its exit code: a balance before and after says it.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -167,6 +168,10 @@ class Nutshell(Mint):
     def database(self) -> pathlib.Path:
         return self.folder / "mint" / "mint.sqlite3"
 
+    @staticmethod
+    def fees_told(by_rule: int, by_keyset: int) -> int:
+        return by_keyset
+
     def kill_when_pending(self) -> None:
         """As soon as it has noted inputs as pending, which it does for some milliseconds."""
         database = sqlite3.connect(f"file:{self.database()}?mode=ro", uri=True)
@@ -254,6 +259,10 @@ max_outputs = 1000
     def database(self) -> pathlib.Path:
         return self.folder / "mint" / "cdk-mintd.sqlite"
 
+    @staticmethod
+    def fees_told(by_rule: int, by_keyset: int) -> int:
+        return by_rule
+
     def _rotate(self, fee_ppk: int, version: str) -> str:
         return self.manage("rotate-next-keyset", "--unit", "sat", "--input-fee-ppk", fee_ppk,
                            "--use-keyset-v2", "true" if version == "v2" else "false")
@@ -298,6 +307,9 @@ class Wallet:
         gained = self.balance() - before
         self.last = said
         return gained
+
+    def forget_keysets(self) -> None:
+        """Has it ask the mint for its keysets, where it does not do so by itself."""
 
     def balance(self) -> int:
         found = re.findall(self.BALANCE, self.run("balance"))
@@ -373,6 +385,13 @@ class CdkWallet(Wallet):
 
     def _receive(self, token: str) -> None:
         self.run("receive", token, "--allow-untrusted")
+
+    def forget_keysets(self) -> None:
+        # Each cdk-cli takes what is in its database for fresh: the hour after which it looks again
+        # begins anew with every command.
+        with contextlib.closing(sqlite3.connect(self.folder / "cdk" / "cdk-cli.sqlite")) as database:
+            with database:
+                database.execute("DELETE FROM keyset")
 
     def lock_to(self, public_key: str) -> tuple:
         return ("--pubkey", public_key)

@@ -18,9 +18,11 @@ import faults  # noqa: E402  (needs the path above)
 import kills  # noqa: E402
 import money  # noqa: E402
 import rotation  # noqa: E402
+import two_mints  # noqa: E402
 
-GROUPS = [money.Money, money.Refused, money.Locked, rotation.Rotation, faults.Faults, faults.Late,
-          faults.Away, kills.MintKilled, kills.NodeKilled, kills.Drawn, kills.Stuck]
+GROUPS = [money.Money, money.Refused, money.Locked, rotation.Rotation, rotation.TwoFees, faults.Faults, faults.Late,
+          faults.Away, kills.MintKilled, kills.NodeKilled, kills.Drawn, kills.Stuck,
+          two_mints.Moves, two_mints.Foreign, two_mints.Private]
 
 
 class Table(unittest.TestResult):

@@ -37,7 +37,8 @@ std::string rewritten(const std::string& body, const Model& model = test_model()
     REQUIRE(check_against(*parsed, model));
     UpstreamTraits traits;
     traits.limit_field = field;
-    return rewrite(body, *parsed, model, traits);
+    const std::string& name = model.upstream_model.empty() ? model.id.text() : model.upstream_model;
+    return rewrite(body, *parsed, model, {.model = name, .upstream = traits});
 }
 
 TokenBounds bounds(const std::string& body, const Model& model = test_model()) {
@@ -170,7 +171,8 @@ TEST_CASE("request: nothing costs more than what is advertised") {
          {"", R"("n":8)", R"("n":8,"max_tokens":999999)", R"("max_tokens":1)"}) {
         const std::string body = with(members + (members.empty() ? "" : ",") + R"("user":")" +
                                       std::string(9000, 'x') + '"');
-        CHECK(cost_ceiling(model.price, bounds(body)).value() <= max_cost(model));
+        const Price price = model.price.at(Time{}, std::nullopt).value();
+        CHECK(cost_ceiling(price, bounds(body)).value() <= max_cost(model, price));
     }
 }
 

@@ -19,9 +19,11 @@
 #include <variant>
 #include <vector>
 
+#include "nutgate/cashier/books.h"
 #include "nutgate/keyring/keyring.h"
 #include "nutgate/ledger/ledger.h"
 #include "nutgate/proxy/gateway.h"
+#include "nutgate/proxy/usage_rows.h"
 #include "nutgate/store/open.h"
 #include "support/fixed_clock.h"
 #include "support/seeded_random.h"
@@ -169,16 +171,21 @@ inline Script sse_script(std::vector<Step> steps) {
 
 class FakeUpstream final : public proxy::Upstream {
 public:
-    explicit FakeUpstream(std::string name = "fake") { traits_.name = std::move(name); }
+    // Serves everything, unless a test says otherwise before its node is made.
+    explicit FakeUpstream(std::string name = "fake") {
+        traits_.name = std::move(name);
+        for (const proxy::Endpoint endpoint : proxy::kAllEndpoints) traits_.endpoints.add(endpoint);
+    }
 
     const proxy::UpstreamTraits& traits() const override { return traits_; }
     proxy::UpstreamTraits& traits() { return traits_; }
 
-    http::Task<Result<std::unique_ptr<http::UpstreamAnswer>, http::UpstreamFailure>>
-    chat_completion(proxy::UpstreamCall call) override {
+    http::Task<Result<std::unique_ptr<http::UpstreamAnswer>, http::UpstreamFailure>> call(
+        proxy::UpstreamCall call) override {
         {
             const std::lock_guard lock{mutex_};
             bodies_.push_back(call.body);
+            calls_.push_back({call.endpoint, call.content_type, call.betas, call.stream});
         }
         if (script.before_head) script.before_head();
         if (script.silent_head) {
@@ -193,6 +200,17 @@ public:
     std::vector<std::string> bodies() const {
         const std::lock_guard lock{mutex_};
         return bodies_;
+    }
+    // What it was asked for besides, in the same order.
+    struct Call {
+        proxy::Endpoint endpoint;
+        std::string content_type;
+        std::string betas;
+        bool stream;
+    };
+    std::vector<Call> calls() const {
+        const std::lock_guard lock{mutex_};
+        return calls_;
     }
 
     Script script;
@@ -242,6 +260,7 @@ private:
     proxy::UpstreamTraits traits_;
     mutable std::mutex mutex_;
     std::vector<std::string> bodies_;
+    std::vector<Call> calls_;
 };
 
 // Wraps a database whose submitted bodies can be made to fail.
@@ -293,6 +312,7 @@ public:
         : database{store::open(url.empty() ? dir.database_url() : url).value()} {
         REQUIRE(Ledger::migrate(*database));
         REQUIRE(Keyring::migrate(*database));
+        REQUIRE(proxy::migrate_usage(*database));
         proxy::Model model{.id = *ModelId::parse("small"),
                            .context = 4096,
                            .output_max = 512,
@@ -300,6 +320,13 @@ public:
                            .upstreams = {&upstream, &second}};
         model.upstream_model = "Vendor/Small-1B";
         more.insert(more.begin(), std::move(model));
+        proxy::Model vectors{.id = *ModelId::parse("vectors"),
+                             .context = 512,
+                             .output_max = 1,
+                             .price = price,
+                             .upstreams = {&upstream}};
+        vectors.endpoints = {proxy::Endpoint::Embeddings};
+        more.push_back(std::move(vectors));
         models.emplace(proxy::Models::make(std::move(more), std::nullopt).value());
         open();
     }
@@ -309,6 +336,7 @@ public:
         const auto report = audit();
         CHECK(report.faults == std::vector<std::string>{});
         CHECK(report.holds_open == 0);
+        CHECK(usage_faults() == std::vector<std::string>{});
     }
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
@@ -320,10 +348,31 @@ public:
 
     void open() {
         till = std::make_unique<proxy::Till>(
-            proxy::Till::Books{*till_database, ledger, keyring, clock, random}, till_options,
-            metrics);
+            proxy::Till::Books{*till_database, ledger, keyring, clock, random, keeps_usage},
+            till_options, metrics);
         gateway = std::make_unique<proxy::Gateway>(
-            proxy::Gateway::Services{keyring, *till, redeemer, *models, clock, metrics}, options);
+            proxy::Gateway::Services{keyring, *till, redeemer, *models, clock, metrics, row_names},
+            options);
+    }
+    // As a node starts: rows are kept from here on, or none are.
+    void keep_usage(bool keeps = true) {
+        close();
+        keeps_usage = keeps;
+        REQUIRE(database->transact([&](store::Tx& tx) -> Result<bool, LedgerOrStore> {
+            proxy::keep_usage(tx, keeps, ledger.newest(tx));
+            return true;
+        }));
+        row_names = proxy::UsageRowNames::intern(*database, *models).value();
+        open();
+    }
+    std::vector<std::string> usage_faults() {
+        return database
+            ->read([&](store::Reader& reader)
+                       -> Result<std::vector<std::string>, store::StoreFailure> {
+                return proxy::audit_usage(reader, ledger,
+                                          {AccountKind::Revenue, std::string{kRevenueRequests}}, 1);
+            })
+            .value();
     }
     // As a node that stops: what is on its way arrives.
     void close() {
@@ -383,10 +432,23 @@ public:
         return made;
     }
 
+    // The same without a key, for whoever sends it in a way of its own.
+    http::Request anonymous(std::string body) {
+        http::Request made;
+        made.method = http::Method::Post;
+        made.body = std::move(body);
+        made.request_id = "req-1";
+        return made;
+    }
+
     // One request from its beginning to its end, its charge in the books.
-    void serve(FakeExchange& client) {
-        run_all({[&] { return gateway->chat_completions(client); }});
+    void serve(FakeExchange& client, proxy::Endpoint endpoint = proxy::Endpoint::Chat) {
+        serve_on(client, endpoint);
         settle();
+    }
+    // The same by a node that stays: what it has in memory, it keeps.
+    void serve_on(FakeExchange& client, proxy::Endpoint endpoint = proxy::Endpoint::Chat) {
+        run_all({[&] { return gateway->serve(client, endpoint); }});
     }
     // Waits for the charges that are on their way, as a restart would.
     void settle() {
@@ -411,6 +473,8 @@ public:
     FakeUpstream upstream;
     FakeUpstream second{"second"};
     proxy::TokenRedeemer* redeemer = nullptr;
+    bool keeps_usage = false;
+    proxy::UsageRowNames row_names;
     std::optional<proxy::Models> models;
     proxy::Gateway::Options options;
     proxy::Till::Options till_options;

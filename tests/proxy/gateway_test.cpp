@@ -110,7 +110,7 @@ TEST_CASE("gateway: a stream passes byte for byte, then the charge, then one [DO
     CHECK(json::parse(node.upstream.bodies().at(0))["stream_options"]["include_usage"] == true);
 }
 
-TEST_CASE("gateway: missing usage is estimated, flagged and counted, never zero") {
+TEST_CASE("contract A1: missing usage is estimated, flagged and counted, never zero") {
     Node node;
     node.upstream.script =
         sse_script({delta("Hello world, how"), delta(" are you?"), kFinish, kDone});
@@ -207,7 +207,7 @@ TEST_CASE("gateway: no answer, no charge: the upstream's refusals in our own wor
     }
 }
 
-TEST_CASE("gateway: no answer, no charge: the upstream's failures") {
+TEST_CASE("contract A8: no answer in time, no charge, and nothing stays held") {
     struct Case {
         http::UpstreamFailure failure;
         int status;
@@ -305,7 +305,75 @@ TEST_CASE("gateway: an error event before any text is passed on and costs nothin
     CHECK(node.balance(key).posted == 10'000_msat);
 }
 
-TEST_CASE("gateway: nobody pays more than was held, whatever an upstream claims") {
+TEST_CASE("gateway: an upstream that fails again and again is passed by, and tried again later") {
+    Node node;
+    node.upstream.script = json_script(kAnswer);
+    node.upstream.script.failure = http::UpstreamFailure::Unreachable;
+    node.second.script = json_script(kAnswer);
+    const KeyId key = node.make_key(10'000_msat);
+    const auto ask = [&] {
+        FakeExchange client{node.request(key, kAsk)};
+        node.serve_on(client);
+        CHECK(client.status == 200);
+    };
+    const auto most = static_cast<std::size_t>(node.upstream.traits().failures_max);
+    for (std::size_t i = 0; i < most + 3; ++i) ask();
+    CHECK(node.upstream.bodies().size() == most);
+    CHECK(node.second.bodies().size() == most + 3);
+
+    node.upstream.script.failure.reset();
+    node.clock.advance(node.upstream.traits().rest_time_min);
+    ask();
+    ask();
+    CHECK(node.upstream.bodies().size() == most + 2);
+    CHECK(node.second.bodies().size() == most + 3);
+}
+
+TEST_CASE(
+    "gateway: while every upstream rests a request is refused at once, with a time, for free") {
+    Node node;
+    for (FakeUpstream* upstream : {&node.upstream, &node.second}) {
+        upstream->script = json_script("{}", 500);
+    }
+    const KeyId key = node.make_key(10'000_msat);
+    for (int i = 0; i < node.upstream.traits().failures_max; ++i) {
+        FakeExchange client{node.request(key, kAsk)};
+        node.serve_on(client);
+        check_error(client, 502, "upstream_error");
+    }
+    const auto asked = node.second.bodies().size();
+    FakeExchange client{node.request(key, kAsk)};
+    node.serve_on(client);
+    check_error(client, 503, "upstream_unavailable");
+    CHECK(client.headers.find("retry-after") == "1");
+    CHECK(node.second.bodies().size() == asked);
+    CHECK(node.balance(key).posted == 10'000_msat);
+}
+
+TEST_CASE("gateway: what an upstream asks for with Retry-After holds for everybody") {
+    Node node;
+    for (FakeUpstream* upstream : {&node.upstream, &node.second}) {
+        upstream->script = json_script("{}", 429);
+        upstream->script.headers.set("Retry-After", "7");
+    }
+    for (int i = 0; i < 3; ++i) {
+        const KeyId key = node.make_key(10'000_msat);
+        FakeExchange client{node.request(key, kAsk)};
+        node.serve_on(client);
+        check_error(client, 429, "UPSTREAM_RATE_LIMIT");
+        CHECK(client.headers.find("retry-after") == "7");
+        CHECK(node.balance(key).posted == 10'000_msat);
+    }
+    CHECK(node.upstream.bodies().size() == 1);
+    CHECK(node.second.bodies().size() == 1);
+    node.second.script = json_script(kAnswer);
+    node.clock.advance(Milliseconds{7'000});
+    FakeExchange client{node.request(node.make_key(10'000_msat), kAsk)};
+    node.serve_on(client);
+    CHECK(client.status == 200);
+}
+
+TEST_CASE("contract B2: nobody pays more than was held, whatever an upstream claims") {
     Node node;
     node.upstream.script = json_script(
         R"({"choices":[],"usage":{"prompt_tokens":999999999999,"completion_tokens":999999999999}})");
@@ -420,7 +488,7 @@ TEST_CASE("gateway: a token in the place of a key is redeemed and pays") {
     }
 }
 
-TEST_CASE("gateway: a request that outlives its hold's deadline is renewed, and charged") {
+TEST_CASE("contract A5: a request that outlives its hold's deadline is renewed, and charged") {
     Node node;
     const KeyId key = node.make_key(10'000_msat);
     FakeExchange client{node.request(key, kAsk)};

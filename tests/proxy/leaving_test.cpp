@@ -5,7 +5,7 @@
 using namespace nutgate;
 using namespace nutgate::test;
 
-TEST_CASE("gateway: who leaves a stream pays for what came, and the upstream is cancelled") {
+TEST_CASE("contract A2: who leaves a stream pays for what came, and the upstream is cancelled") {
     Node node;
     node.upstream.script = sse_script(
         {delta("Hello world, how"), delta(" are you?"), delta("never"), kFinish, kUsage, kDone});

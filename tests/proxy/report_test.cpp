@@ -9,6 +9,8 @@ using nlohmann::json;
 
 namespace {
 
+constexpr ChunkHead kHead{"chat.completion.chunk", "small"};
+
 Receipt receipt(UsageSource source = UsageSource::UpstreamFinal) {
     return {
         .cost = {.total = 1016_msat, .input = 8_msat, .input_cached = 1000_msat, .output = 8_msat},
@@ -100,7 +102,7 @@ TEST_CASE("report: a stream's last event is one data line, whatever the upstream
         "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\r\n\r\n",
         out);
     CHECK(out.empty());
-    const std::string event = receipt_event(meter, "small", receipt());
+    const std::string event = receipt_event(meter, kHead, receipt());
     CHECK(event.ends_with("\n\n"));
     CHECK(event.find('\n') == event.size() - 2);
     const json chunk = json::parse(event.substr(6));
@@ -109,7 +111,7 @@ TEST_CASE("report: a stream's last event is one data line, whatever the upstream
 
     SseMeter silent{SseMeter::Options{}};
     silent.feed("data: {\"id\":\"c\",\"model\":\"M\",\"created\":5,\"choices\":[{}]}\n\n", out);
-    const json made = json::parse(receipt_event(silent, "small", receipt()).substr(6));
+    const json made = json::parse(receipt_event(silent, kHead, receipt()).substr(6));
     CHECK(made["id"] == "c");
     CHECK(made["model"] == "M");
     CHECK(made["created"] == 5);

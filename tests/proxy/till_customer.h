@@ -24,4 +24,15 @@ inline Msat spend(Node& node, const KeyId& key, Msat amount, Msat cost) {
     return drawn->settle(cost);
 }
 
+// Money comes in.
+inline void credit(Node& node, const KeyId& key, Msat amount) {
+    REQUIRE(node.database->transact([&](store::Tx& tx) -> Result<bool, Node::LedgerOrStore> {
+        TRY_VOID(node.ledger.transfer(tx, {.id = TransferId{node.random.bytes<32>()},
+                                           .debit = {AccountKind::Ecash, "test:sat"},
+                                           .credit = key_account(key),
+                                           .amount = amount}));
+        return true;
+    }));
+}
+
 }  // namespace nutgate::test

@@ -21,16 +21,6 @@ Msat unposted(const Node& node, const KeyId& key) {
     return sum;
 }
 
-void credit(Node& node, const KeyId& key, Msat amount) {
-    REQUIRE(node.database->transact([&](store::Tx& tx) -> Result<bool, Node::LedgerOrStore> {
-        TRY_VOID(node.ledger.transfer(tx, {.id = TransferId{node.random.bytes<32>()},
-                                           .debit = {AccountKind::Ecash, "test:sat"},
-                                           .credit = key_account(key),
-                                           .amount = amount}));
-        return true;
-    }));
-}
-
 }  // namespace
 
 TEST_CASE("till: many draws cost one hold, and what is told is what is left") {
@@ -348,4 +338,54 @@ TEST_CASE("till: keys and children that draw, settle, are topped up and paused a
     node.settle();
     CHECK(node.balance(parent).posted == *Msat::from_raw(200'000 - charged));
     CHECK(charged > 0);
+}
+
+TEST_CASE("till: the faster a key is used, the further ahead its slice is taken") {
+    Node node;
+    node.till_options.requests_ahead = 4;
+    node.till_options.requests_ahead_max = 16;
+    node.settle();
+    const KeyId key = node.make_key(1'000'000_msat);
+    std::deque<Drawn> open;
+    const auto held_after = [&](Msat amount) {
+        open.push_back(draw(node, key, amount));
+        REQUIRE(open.back().has_value());
+        return node.balance(key).held;
+    };
+    // Each of these is more than is left of the slice: what was drawn, and so many more like it.
+    CHECK(held_after(1000_msat) == 4000_msat);
+    CHECK(held_after(4000_msat) == 33'000_msat);
+    CHECK(held_after(29'000_msat) == 469'000_msat);
+    CHECK(held_after(450'000_msat) == 1'000'000_msat);  // All there is.
+    for (Drawn& drawn : open) (void)drawn->settle(0_msat);
+    open.clear();
+    REQUIRE(node.till->pause(key).has_value());
+
+    node.clock.advance(Seconds{3});
+    CHECK(held_after(1000_msat) == 8000_msat);
+    node.clock.advance(Seconds{1});
+    CHECK(held_after(8000_msat) == 65'000_msat);  // It has sufficed for a while.
+    node.clock.advance(Seconds{3});
+    CHECK(held_after(60'000_msat) == 249'000_msat);
+    for (Drawn& drawn : open) (void)drawn->settle(0_msat);
+    open.clear();
+    node.settle();
+    CHECK(node.balance(key).posted == 1'000'000_msat);
+}
+
+TEST_CASE("till: what is on its way back from an idle slice is still there to be spent") {
+    Node node;
+    const KeyId parent = node.make_key(10'000_msat);
+    const KeyId child = node.make_key({}, {}, parent);
+    CHECK(spend(node, child, 100_msat, 60_msat) == 9'940_msat);
+    Drawn drawn = draw(node, parent, 100_msat);
+    REQUIRE(drawn.has_value());
+    while (node.balance(parent).posted != 9'940_msat) std::this_thread::yield();
+    while (!node.till->view(parent).unposted.empty()) std::this_thread::yield();
+    node.clock.advance(Seconds{3});
+    // While the child's slice is given back, and nobody knows yet whether it was.
+    std::optional<Msat> shown;
+    node.faulty.before_submit = [&] { shown = drawn->settle(40_msat); };
+    node.till->tend();
+    CHECK(shown == 9'900_msat);
 }

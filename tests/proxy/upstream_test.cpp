@@ -49,16 +49,19 @@ public:
         return http::parse_url("http://127.0.0.1:" + std::to_string(server_.port()) + "/base/v1")
             .value();
     }
-    http::Headers seen;  // Of the last request; read after its answer.
+    // Of the last request; read after its answer.
+    http::Headers seen;
+    std::string seen_target;
 
 private:
     http::Task<void> answer(http::Exchange& exchange, proxy::Upstream& upstream) {
         seen = exchange.request().headers;
+        seen_target = exchange.request().target;
         const json body = json::parse(exchange.request().body, nullptr, false);
         proxy::UpstreamCall call;
         call.body = exchange.request().body;
         call.stream = body.value("stream", false);
-        const auto found = co_await upstream.chat_completion(std::move(call));
+        const auto found = co_await upstream.call(std::move(call));
         http::Response head;
         head.status = (*found)->status();
         head.headers.set("Content-Type", std::string{*(*found)->headers().find("content-type")});
@@ -96,6 +99,86 @@ TEST_CASE("upstream: the adapter for OpenAI's dialect keeps the contract, over H
     CHECK_FALSE(server.seen.find("x-request-id").has_value());
 }
 
+TEST_CASE("upstream: each who speaks OpenAI's dialect keeps the contract, over HTTP") {
+    const FixedClock clock;
+    const auto behind = demo(clock);
+    OpenAiServer server{*behind};
+    for (const char* dialect :
+         {"openai", "azure", "gemini", "llama.cpp", "ollama", "openrouter", "vllm"}) {
+        CAPTURE(dialect);
+        metrics::Registry metrics;
+        auto options = proxy::openai_options(dialect, server.url());
+        REQUIRE(options);
+        options->api_key = "sk-upstream";
+        const auto upstream = proxy::make_openai_upstream(*std::move(options), metrics);
+        check_upstream_contract(*upstream, run_here);
+        const bool is_azure = std::string_view{dialect} == "azure";
+        CHECK(server.seen.find("authorization").has_value() != is_azure);
+        CHECK(server.seen.find("api-key").has_value() == is_azure);
+        CHECK(server.seen.find("accept-encoding") == "identity");
+    }
+    CHECK_FALSE(proxy::openai_options("latin", server.url()));
+}
+
+TEST_CASE("upstream: Azure's key stands alone, and its version goes along as the query") {
+    const FixedClock clock;
+    const auto behind = demo(clock);
+    OpenAiServer server{*behind};
+    metrics::Registry metrics;
+    http::Url url = server.url();
+    url.query = "api-version=2024-10-21";
+    auto options = proxy::openai_options("azure", url);
+    REQUIRE(options);
+    options->api_key = "0123456789abcdef";
+    const auto upstream = proxy::make_openai_upstream(*std::move(options), metrics);
+    check_upstream_contract(*upstream, run_here);
+    CHECK(server.seen.find("api-key") == "0123456789abcdef");
+    CHECK(server.seen_target == "/base/v1/chat/completions?api-version=2024-10-21");
+}
+
+TEST_CASE("upstream: a limit goes under the name that is obeyed") {
+    const auto field = [](std::string_view dialect, std::string_view url) {
+        return proxy::openai_options(dialect, http::parse_url(url).value())->traits.limit_field;
+    };
+    using enum proxy::LimitField;
+    CHECK(field("openai", "https://api.openai.com/v1") == MaxCompletionTokens);
+    CHECK(field("openai", "http://127.0.0.1:8000/v1") == MaxTokens);
+    CHECK(field("azure", "https://x.openai.azure.com/openai/v1") == MaxCompletionTokens);
+    for (const char* dialect : {"gemini", "llama.cpp", "ollama", "openrouter", "vllm"}) {
+        CHECK(field(dialect, "https://example.com/v1") == MaxTokens);
+    }
+}
+
+TEST_CASE("upstream: who bills a whole answer is read to its end where its client has left") {
+    const auto usual = [](std::string_view dialect) {
+        return proxy::openai_options(dialect, http::parse_url("https://example.com/v1").value())
+            ->traits.client_gone;
+    };
+    for (const char* dialect : {"gemini", "openrouter"}) {
+        CHECK(usual(dialect) == proxy::ClientGone::Drain);
+    }
+    for (const char* dialect : {"openai", "azure", "llama.cpp", "ollama", "vllm"}) {
+        CHECK(usual(dialect) == proxy::ClientGone::Cancel);
+    }
+}
+
+TEST_CASE("upstream: who serves chats serves messages, and moderations only who has them") {
+    metrics::Registry metrics;
+    const auto served = [&](std::string_view dialect) {
+        auto options =
+            proxy::openai_options(dialect, http::parse_url("https://example.com/v1").value());
+        return proxy::make_openai_upstream(*std::move(options), metrics)->traits().endpoints;
+    };
+    using enum proxy::Endpoint;
+    for (const char* dialect :
+         {"openai", "azure", "gemini", "llama.cpp", "ollama", "openrouter", "vllm"}) {
+        CAPTURE(dialect);
+        CHECK(served(dialect).contains(Chat));
+        CHECK(served(dialect).contains(Messages));
+        CHECK(served(dialect).contains(Moderations) == (std::string_view{dialect} == "openai"));
+    }
+}
+
 TEST_CASE("upstream: nobody listening is unreachable, so another one may be tried") {
     metrics::Registry metrics;
     const auto upstream = adapter(http::parse_url("http://127.0.0.1:1/v1").value(), "", metrics);
@@ -103,7 +186,7 @@ TEST_CASE("upstream: nobody listening is unreachable, so another one may be trie
     const auto call = [&]() -> http::Task<void> {
         proxy::UpstreamCall empty;
         empty.body = "{}";
-        const auto answer = co_await upstream->chat_completion(std::move(empty));
+        const auto answer = co_await upstream->call(std::move(empty));
         if (!answer) failure = answer.error();
     };
     run_all({call});

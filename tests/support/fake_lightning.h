@@ -64,6 +64,11 @@ public:
         const Lock lock{mutex_};
         down_ = down;
     }
+    // It says of each payment, from now on, that it is at that one of several nodes.
+    void set_place(std::string backend) {
+        const Lock lock{mutex_};
+        place_ = std::move(backend);
+    }
     // What each payment costs from now on, beyond its amount.
     void set_fee(Msat fee) {
         const Lock lock{mutex_};
@@ -191,7 +196,9 @@ private:
         if (down_) return fail(BackendError::Unreachable);
         const auto found = payments.find(hash);
         if (found == payments.end()) return fail(BackendError::NotFound);
-        return found->second;
+        Payment payment = found->second;
+        payment.backend = place_;
+        return payment;
     }
 
     Outcome next_outcome() REQUIRES(mutex_) {
@@ -242,6 +249,7 @@ private:
     std::deque<Outcome> script_ GUARDED_BY(mutex_);
     Msat fee_ GUARDED_BY(mutex_);
     bool down_ GUARDED_BY(mutex_) = false;
+    std::string place_ GUARDED_BY(mutex_);
     std::function<void(const PaymentHash&)> hint_ GUARDED_BY(mutex_);
 };
 

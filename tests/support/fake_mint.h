@@ -25,23 +25,10 @@
 #include "nutgate/crypto/hash.h"
 #include "nutgate/lightning/invoice.h"
 #include "nutgate/store/store.h"
+#include "support/fault_script.h"
 #include "support/seeded_random.h"
 
 namespace nutgate::test {
-
-enum class Fault {
-    NotSent,       // Refused before a byte left us.
-    LoseRequest,   // Lost on the way there: a time-out.
-    LoseAnswer,    // Done, and the answer lost: a time-out as well.
-    Duplicate,     // Arrives twice; the second answer comes back.
-    CutAnswer,     // Done; half of the answer comes back.
-    ServerError,   // Done; a proxy answers 502.
-    TooMany,       // Not done: 429.
-    Down,          // Not done: 500.
-    Late,          // A time-out; it arrives just before the next call.
-    Later,         // Just before the one after that.
-    BadSignature,  // Done; the answer's first two signatures are exchanged.
-};
 
 // Thread-safe.
 class FakeMint final : public cashu::MintClient {
@@ -64,7 +51,7 @@ public:
     // --- The network's script --------------------------------------------------------------------
     void fault(std::string path, Fault fault, int times = 1) {
         const std::lock_guard lock{mutex_};
-        for (int i = 0; i < times; ++i) faults_.emplace_back(path, fault);
+        script_.add(std::move(path), fault, times);
     }
     // Changes what is answered below this path, until told otherwise: a mint that lies.
     using Lie = std::function<void(std::string_view request, cashu::MintAnswer& answer)>;
@@ -76,17 +63,15 @@ public:
     // Of the n-th call from now on, whatever it asks for, and of no other.
     void fault_at(int n, Fault fault) {
         const std::lock_guard lock{mutex_};
-        at_ = n;
-        fault_at_ = fault;
+        script_.at(n, fault);
     }
     bool came_so_far() const {
         const std::lock_guard lock{mutex_};
-        return at_ <= 0;
+        return script_.came_so_far();
     }
     void clear_faults() {
         const std::lock_guard lock{mutex_};
-        faults_.clear();
-        at_ = 0;
+        script_.clear();
         away_ = false;
     }
     void set_away(bool away) {
@@ -110,7 +95,7 @@ public:
             (void)handle(arrived.method, arrived.path, arrived.body);
         }
         if (away_) return fail(cashu::MintFailure::NotSent);
-        const auto fault = at_ > 0 && --at_ == 0 ? std::optional{fault_at_} : next_fault(path);
+        const auto fault = script_.next(path);
         if (fault == Fault::NotSent) return fail(cashu::MintFailure::NotSent);
         if (fault == Fault::LoseRequest) return fail(cashu::MintFailure::Ambiguous);
         if (fault == Fault::TooMany) return cashu::MintAnswer{429, R"({"detail":"slow down"})"};
@@ -288,16 +273,6 @@ private:
     }
     static Answer error(int code) {
         return {400, cashu::wire::write_error({.detail = "no", .code = code})};
-    }
-
-    std::optional<Fault> next_fault(std::string_view path) {
-        const auto entry = std::find_if(faults_.begin(), faults_.end(), [&](const auto& item) {
-            return path.substr(0, item.first.size()) == item.first;
-        });
-        if (entry == faults_.end()) return std::nullopt;
-        const auto fault = entry->second;
-        faults_.erase(entry);
-        return fault;
     }
 
     static void exchange_signatures(Answer& answer) {
@@ -606,9 +581,7 @@ private:
     std::map<PaymentHash, int> times_paid_;
     std::function<void(const PaymentHash&)> deliver_;
     cashu::Amount outstanding_ = 0;
-    std::deque<std::pair<std::string, Fault>> faults_;
-    int at_ = 0;
-    Fault fault_at_ = Fault::NotSent;
+    FaultScript script_;
     std::optional<Straggler> straggler_;
     std::map<std::string, int> calls_;
     std::string lie_path_;

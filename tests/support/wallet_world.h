@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@ namespace nutgate::test {
 
 inline constexpr const char* kFakeMintUrl = "https://mint.example";
 inline constexpr const char* kOtherMintUrl = "https://other.example";
+inline constexpr int kGuestsMax = 2;
 
 inline Msat sats(std::int64_t n) { return to_msat(Sat::from_raw(n).value()); }
 
@@ -69,12 +71,18 @@ public:
                                           .client = &mint}},
             Secret{to_bytes(seed)}, settler, clock, *random, metrics,
             cashu::Wallet::Options{.connector = &connector_,
-                                   .guests_max = 2,
+                                   .guests_max = kGuestsMax,
                                    .exposure_max = exposure_max,
                                    .payers = {&lightning}});
         db_ = &through;
     }
     void reopen() { reopen(*database); }
+
+    // One more mint is there to be found, and can pay the first one's invoices.
+    void add_stranger(const std::string& url, FakeMint& stranger) {
+        stranger.connect([this](const PaymentHash& hash) { mint.pay(hash); });
+        connector_.found[url] = &stranger;
+    }
 
     using Id = Result<OperationId, cashu::WalletError>;
     Id begin_receive(const cashu::Token& token, const std::string& reference) {
@@ -216,15 +224,15 @@ public:
 private:
     class Connector final : public cashu::MintConnector {
     public:
-        explicit Connector(FakeMint& other) : other_{other} {}
+        explicit Connector(FakeMint& other) : found{{kOtherMintUrl, &other}} {}
         std::unique_ptr<cashu::MintClient> connect(const cashu::MintUrl& url,
                                                    cashu::MintRole) override {
-            if (!url.text().starts_with(kOtherMintUrl)) return nullptr;
-            return std::make_unique<BorrowedMint>(other_);
+            const auto guest = found.find(url.text());
+            if (guest == found.end()) return nullptr;
+            return std::make_unique<BorrowedMint>(*guest->second);
         }
 
-    private:
-        FakeMint& other_;
+        std::map<std::string, FakeMint*> found;
     };
     static FakeMint::Options as_other(FakeMint::Options options) {
         options.seed += 1000;

@@ -9,10 +9,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nutgate/base/clock.h"
 #include "nutgate/cashier/cashier.h"
+#include "nutgate/cashier/remittance.h"
 #include "nutgate/cashu/mint.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/http/error_envelope.h"
@@ -25,6 +27,7 @@ namespace nutgate::api {
 
 struct Services {
     Cashier& cashier;
+    Remitter& remitter;
     cashu::Wallet& wallet;
     Keyring& keyring;
     const payment::PaymentMethods& methods;
@@ -48,6 +51,12 @@ struct Options {
     std::int64_t invoices_per_client_per_minute = 30;
     std::int64_t creates_per_client_per_minute = 60;
     std::int64_t status_per_client_per_minute = 600;
+    std::int64_t refunds_per_client_per_minute = 10;
+    std::int64_t waits_per_client_max = 64;  // Requests that wait for an invoice, at a time.
+    std::int64_t waits_max = 5'000;          // Of all clients.
+    std::int64_t usage_rows_max = 1'000;     // In one answer of /v1/balance/usage.
+    // Nodes behind it and whether each answers; empty: it has none. Asked on data threads: no wait.
+    std::function<std::vector<std::pair<std::string, bool>>()> lightning_nodes;
     std::string not_ready;  // Why it can't serve, as long as it runs; empty: it can.
     // A small write that changes something, to see whether the database takes any.
     std::function<void(store::Tx&)> touch;

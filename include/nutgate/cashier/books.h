@@ -17,6 +17,7 @@
 #include "nutgate/base/id.h"
 #include "nutgate/base/result.h"
 #include "nutgate/base/secret.h"
+#include "nutgate/cashier/error.h"
 #include "nutgate/cashu/mint.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/crypto/random.h"
@@ -82,6 +83,19 @@ public:
     // Credits what arrived for `payment` before the row that waits for it did, if anything did.
     Result<void, LedgerError> claim(store::Tx&, const PaymentHash& payment);
 
+    // What was sent away over Lightning: paid with what `asset` had, or certainly not. Told twice,
+    // it is booked once.
+    struct Remitted {
+        std::string_view reference;
+        Account asset;
+        Account fees;  // For what it cost beyond what was taken for it, which is the node's.
+        Msat amount;
+        Msat fee;
+        std::optional<Preimage> preimage;
+    };
+    Told remitted(store::Tx&, const Remitted&);
+    Told not_remitted(store::Tx&, std::string_view reference, CashierError::Code why);
+
     // The text of a refund's or payout's token, which only this node's seed opens.
     std::optional<std::string> open_token(std::string_view reference, BytesView sealed) const;
 
@@ -100,6 +114,7 @@ private:
     };
     Told depart(store::Tx&, const Departure&);
     Told not_departed(store::Tx&, std::string_view reference, const cashu::WalletError& why);
+    Told give_rest(store::Tx&, std::string_view reference, Msat rest);
     Told foreign_melted(store::Tx&, const Melted&);
     Told give_back(store::Tx&, std::string_view reference, const cashu::WalletError& why);
 

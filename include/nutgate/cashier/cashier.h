@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -84,6 +85,15 @@ public:
     Result<OpenInvoice, CashierError> open_invoice(const InvoiceRequest& request);
     // Asks the backend first, unless it was asked within ask_interval.
     Result<InvoiceStatus, CashierError> invoice_status(std::string_view invoice_id);
+    // As it is stored: nobody is asked.
+    Result<InvoiceStatus, CashierError> invoice_seen(std::string_view invoice_id);
+    // Its holder will not pay it: it is open no longer. Should it be paid all the same, that is
+    // credited. Of one that is paid, or on its way to be, this changes nothing.
+    Result<InvoiceStatus, CashierError> cancel_invoice(std::string_view invoice_id);
+    // Called, from any thread, with the topic of an invoice whose state has changed: for whoever
+    // waits for it. Set before the first call. What a recovery brings about is not told.
+    void on_invoice(std::function<void(const std::string& topic)> told);
+    std::string invoice_topic(std::string_view invoice_id) const;  // Gives nobody the key.
     // The state for who knows the invoice; the key only for who knows its preimage, which is who
     // paid it. Credits what is owed, however late.
     Result<InvoiceStatus, CashierError> recover_invoice(std::string_view bolt11,
@@ -157,6 +167,7 @@ public:
     Result<BooksAudit, CashierError> audit_and_seal(const std::stop_token& stop = {});
 
 private:
+    friend class Remitter;
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

@@ -66,6 +66,24 @@ struct CashierError {
         RevenueInsufficient,
         LightningInsufficient,  // No backend of ours holds so much that is ours.
 
+        // Of what is sent away over Lightning. Nothing was taken.
+        TargetInvalid,        // Neither an invoice nor an address nor an LNURL to pay to.
+        InvoiceForeign,       // Of another network than the node's.
+        InvoiceAmountless,    // It names no amount; one that does is wanted.
+        InvoiceOtherAmount,   // It names another than was asked for.
+        InvoiceExpired,       // Or is about to.
+        InvoiceOurs,          // This node waits for that payment itself.
+        InvoiceSeen,          // This node has paid it, or is paying it.
+        LnurlUnreachable,     // No answer, or from nobody who may be asked.
+        LnurlRefused,         // Its answer is none that can be paid; detail says why.
+        LnurlAmount,          // Less than it takes, or more.
+        BalanceInsufficient,  // With what paying may cost; detail has the numbers.
+        RemittanceOpen,       // Another of the same key is under way; detail has its name.
+        RemittanceReused,     // The name stands for one to another target, or of another amount.
+        RemittanceUnknown,
+        PayingBusy,    // So many are being paid that another must wait.
+        BooksUnsound,  // The audit fails: the owner takes nothing out.
+
         BooksRefused,  // A bug or a damaged database: nothing was changed. Operators are told.
         StoreUnavailable,
     };

@@ -43,7 +43,7 @@ class Wallet {
 public:
     struct Options {
         MintConnector* connector = nullptr;  // Without one, no mints but the configured.
-        int guests_max = 200;                // Mints whose tokens were swapped, in all.
+        int guests_max = 200;                // Mints whose tokens are swapped, at a time.
         // Most that is held at each outside mint, where nothing else was said of it.
         std::optional<nutgate::Msat> exposure_max;
         // Who may pay for fundings. Empty: nobody.
@@ -181,7 +181,7 @@ public:
 
     const MintUrl& primary() const;
     std::vector<MintUrl> mints() const;  // The trusted ones, the primary first.
-    const std::string& token_url(const MintUrl& mint) const;
+    std::string token_url(const MintUrl& mint) const;
     Result<std::vector<MintView>, WalletError> mint_views() const;
     // From now on its tokens are taken; `exposure_max` empty: as the options say. What the file
     // names, or what was added before, gets the limit.

@@ -19,7 +19,7 @@ Hash256 tagged_hash(std::string_view tag, std::initializer_list<BytesView> parts
 
 Hash256 hmac_sha256(BytesView key, std::initializer_list<BytesView> parts);
 Hash512 hmac_sha512(BytesView key, std::initializer_list<BytesView> parts);
-// HMAC-SHA-256 under one key, many times: half the time of hmac_sha256(). Thread-safe.
+// HMAC-SHA-256 under one key, many times: a fraction of the time of hmac_sha256(). Thread-safe.
 class HmacKey {
 public:
     explicit HmacKey(BytesView key);
@@ -31,7 +31,7 @@ public:
 
 private:
     struct Context;
-    std::unique_ptr<Context> context_;  // Keyed, and never fed itself.
+    std::unique_ptr<Context> context_;  // Keyed, and only copied from.
 };
 Hash512 pbkdf2_hmac_sha512(BytesView password, BytesView salt, int iterations);
 

@@ -23,6 +23,9 @@ struct ClientRequest {
     std::size_t response_bytes_max = 8 * 1024 * 1024;
     // PublicOnly where a stranger chose the URL: who is elsewhere gets NotSent, with the reason.
     Reach reach = Reach::Anywhere;
+    // Of an answer without an end, one line after the other: the first is taken, without its
+    // newline, and the connection closed.
+    bool first_line_only = false;
 };
 
 struct ClientError {

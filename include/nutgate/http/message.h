@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <initializer_list>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,24 +16,47 @@ enum class Method { Get, Head, Post, Put, Patch, Delete, Options };
 std::string_view to_text(Method method);
 
 // In the order of the wire. Names compare without regard to case.
+//
+// All names and values lie in one string, one after another: a head has a dozen of them, and each
+// request has four heads. So what find() and entries() show is valid until the next change.
 class Headers {
 public:
-    using Entry = std::pair<std::string, std::string>;
+    using Entry = std::pair<std::string_view, std::string_view>;  // Name and value.
 
     Headers() = default;
-    Headers(std::initializer_list<Entry> entries) : entries_{entries} {}
+    Headers(std::initializer_list<Entry> entries) {
+        for (const auto& [name, value] : entries) add(name, value);
+    }
 
     // The first of that name.
     std::optional<std::string_view> find(std::string_view name) const;
-    void add(std::string name, std::string value);
-    void set(std::string name, std::string value);  // In place of all of that name.
+    // Neither of the two may be a part of what is here already.
+    void add(std::string_view name, std::string_view value);
+    void set(std::string_view name, std::string_view value);  // In place of all of that name.
     void remove(std::string_view name);
-    void clear() { entries_.clear(); }
+    void clear();
     std::size_t count(std::string_view name) const;
-    const std::vector<Entry>& entries() const { return entries_; }
+    auto entries() const {
+        return std::views::transform(places_, [this](const Place& place) {
+            return Entry{name_of(place), value_of(place)};
+        });
+    }
 
 private:
-    std::vector<Entry> entries_;
+    struct Place {  // The value lies behind the name.
+        std::size_t begin;
+        std::size_t name_size;
+        std::size_t value_size;
+    };
+    std::string_view name_of(const Place& place) const {
+        return {text_.data() + place.begin, place.name_size};
+    }
+    std::string_view value_of(const Place& place) const {
+        return {text_.data() + place.begin + place.name_size, place.value_size};
+    }
+
+    std::string text_;
+    std::vector<Place> places_;
 };
 
 struct Request {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,6 +61,8 @@ public:
     // The next piece of the body, decoded from its transfer coding, valid until the next call;
     // empty at the regular end. Fails if the gap limit passes or the connection breaks.
     virtual Task<Result<std::string_view, UpstreamFailure>> read() = 0;
+    // What read() would give without waiting; empty if it would wait.
+    virtual std::optional<Result<std::string_view, UpstreamFailure>> read_at_once() { return {}; }
 };
 
 // Thread-safe: each data thread has connections of its own.

@@ -85,9 +85,16 @@ struct Capture {
 
 struct Captured {
     Applied applied;
-    Msat charged;    // As of Charge. Zero of Applied::Before.
-    Msat held;       // What the hold has left.
-    Msat available;  // What its payer has beside all holds.
+    Msat charged;               // As of Charge. Zero of Applied::Before.
+    Msat held;                  // What the hold has left.
+    Msat available;             // What its payer has beside all holds.
+    std::int64_t transfer = 0;  // The number of what was moved; zero if nothing was.
+};
+
+// What a post() or a capture() moved.
+struct LedgerCharge {
+    std::int64_t number;  // Of the transfer.
+    Msat amount;
 };
 
 // One transfer, seen from one of its two accounts.
@@ -157,6 +164,12 @@ public:
     // The newest first, at most `limit`, those with a smaller number than `before` if it is given.
     std::vector<Entry> history(store::Reader&, const Account&, int limit,
                                std::optional<std::int64_t> before = std::nullopt) const;
+
+    // The number of the newest transfer; zero if there is none.
+    std::int64_t newest(store::Reader&) const;
+    // The charges to `payee` among the transfers from that number on, below `until`, in order.
+    std::vector<LedgerCharge> charges(store::Reader&, const Account& payee, std::int64_t from,
+                                      std::int64_t until) const;
 
     // Recomputes the books from transfers (all of them, or those after the last sealed checkpoint)
     // and open holds, and reports every account that does not match, a sum that is not zero, and a

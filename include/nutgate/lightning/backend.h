@@ -49,6 +49,7 @@ struct Payment {
     Msat amount;  // Once Settled: what arrived, or what was delivered.
     Msat fee;     // Once Settled: what an outgoing payment cost beyond `amount`.
     std::optional<Preimage> preimage;
+    std::string backend = {};  // At which of several nodes it is; empty: at the one that was asked.
 };
 
 enum class BackendError {

@@ -67,6 +67,8 @@ struct Observation {
     Phase phase = Phase::Pending;
     Msat amount;  // Once Settled: what arrived, not what was asked for.
     std::optional<Preimage> preimage;
+    // Of Funds::AtMethod, where there are several: at which it is. Empty: at Capabilities::holder.
+    std::string holder = {};
 };
 
 enum class PaymentError {

@@ -21,8 +21,10 @@
 #include "nutgate/http/server.h"
 #include "nutgate/http/task.h"
 #include "nutgate/keyring/keyring.h"
+#include "nutgate/proxy/endpoint.h"
 #include "nutgate/proxy/models.h"
 #include "nutgate/proxy/till.h"
+#include "nutgate/proxy/usage_rows.h"
 
 namespace nutgate::proxy {
 
@@ -41,6 +43,19 @@ public:
         std::size_t answer_bytes_max = 64 * 1024 * 1024;  // Of a buffered answer.
         Milliseconds error_time_max{
             5'000};  // For the words of an upstream's error, after its head.
+        Milliseconds count_time_max{10'000};  // For an upstream's count of tokens.
+        // A stream begins when its prompt and so many tokens of output for each choice are covered,
+        // and is held for as far ahead from there on. Zero: all that it can cost is, at once.
+        std::int64_t first_slice_tokens = 256;
+        // How often the upstreams of a model are asked once more when none of them took a request
+        // and one may do so soon: it was not reached, or said 502, 503, 504, 529 or, with a time to
+        // wait, 429. Only before the first byte, so nothing is charged for what is asked again.
+        int retries_max = 0;
+        Milliseconds retry_wait{250};  // Before the first time; doubled each time.
+        // A Retry-After up to this is waited for; what asks for more is not asked again.
+        Milliseconds retry_after_max{2'000};
+        // How it waits: a test's time passes otherwise.
+        std::function<http::Task<void>(Milliseconds)> wait = http::after;
         // What a 402 tells an agent that wants to pay, as JSON: "methods" in `detail`.
         std::string methods_json = "[]";
         // What this node calls itself in an answer's "provider".
@@ -55,6 +70,7 @@ public:
         const Models& models;
         const Clock& clock;
         metrics::Registry& metrics;
+        UsageRowNames row_names = {};  // Of all that can be sold. Without: rows name nothing.
     };
 
     Gateway(Services services, Options options);
@@ -62,8 +78,11 @@ public:
     Gateway(const Gateway&) = delete;
     Gateway& operator=(const Gateway&) = delete;
 
-    // POST /v1/chat/completions.
-    http::Task<void> chat_completions(http::Exchange& exchange);
+    // A POST to one of the paths that are sold.
+    http::Task<void> serve(http::Exchange& exchange, Endpoint endpoint);
+    http::Task<void> chat_completions(http::Exchange& exchange) {
+        return serve(exchange, Endpoint::Chat);
+    }
 
     const Models& models() const;
 

@@ -1,6 +1,7 @@
-// Where what is sold lies: POST /v1/chat/completions, GET /v1/models, GET /v1/models/{id}, each
-// with and without "v1/", the list with and without a slash at its end. Every other path that
-// others sell is not taken, and so answered 404.
+// Where what is sold lies: a POST for each Endpoint, GET /v1/models, GET /v1/models/{id}, each with
+// and without "v1/", the list with and without a slash at its end. Every other path that others
+// sell is not taken, and so answered 404: what is stored there would be in the operator's account,
+// for every buyer to see.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +13,8 @@ namespace nutgate::proxy {
 
 struct RouteOptions {
     std::size_t request_bytes_max = 10 * 1024 * 1024;
+    // Of a form with files: what OpenAI takes of audio, and the form around it.
+    std::size_t upload_bytes_max = 26 * 1024 * 1024;
 };
 
 // The gateway outlives the server.

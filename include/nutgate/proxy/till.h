@@ -7,7 +7,7 @@
 //
 // What it promises:
 //   - The sum of all draws of a key is never more than its slice, and a slice is a hold: nobody
-//     spends more than was held, whatever the concurrency.
+//     spends more than was held, whatever the concurrency. A draw that grows is no exception.
 //   - A charge is posted once: it has its slice's id and a sequence number.
 //   - A crash costs the charges that were not posted yet, and it is the seller who bears them. No
 //     buyer loses anything: what is not charged stays on the balance.
@@ -19,6 +19,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "nutgate/base/amount.h"
@@ -37,31 +38,7 @@ namespace nutgate::proxy {
 
 class Till;
 struct Slice;
-
-// What was set aside for a request. Dropped before it was settled it gives all of it back.
-class Draw {
-public:
-    Draw(Draw&& other) noexcept
-        : till_{std::exchange(other.till_, nullptr)},
-          slice_{other.slice_},
-          amount_{other.amount_} {}
-    Draw& operator=(Draw&&) = delete;
-    ~Draw() { (void)settle(Msat{}); }
-
-    Msat amount() const { return amount_; }
-
-    // Charges that much, at most amount(), and gives the rest back. Once. Returns what the key may
-    // spend from then on.
-    Msat settle(Msat cost);
-
-private:
-    friend class Till;
-    Draw(Till& till, Slice& slice, Msat amount) : till_{&till}, slice_{&slice}, amount_{amount} {}
-
-    Till* till_;
-    Slice* slice_;  // Stays where it is as long as anything is drawn from it.
-    Msat amount_;
-};
+struct UsageRow;
 
 struct DrawRefusal {
     enum class Why {
@@ -78,6 +55,47 @@ struct DrawRefusal {
     Msat available = {};  // Of LimitExceeded and BalanceShort.
 };
 
+// What is to be set aside on top for a request under way.
+struct More {
+    Msat least;  // Less than that does not help it.
+    Msat most;   // Beyond it nothing does.
+};
+
+// What was set aside for a request. Dropped before it was settled it gives all of it back.
+class Draw {
+public:
+    Draw(Draw&& other) noexcept
+        : till_{std::exchange(other.till_, nullptr)},
+          slice_{other.slice_},
+          amount_{other.amount_} {}
+    Draw& operator=(Draw&&) = delete;
+    ~Draw() { (void)settle(Msat{}); }
+
+    Msat amount() const { return amount_; }
+
+    // Sets more aside out of memory: the most, or where the slice has little left a fair part of
+    // it, which is what is idle divided by the number of open draws, but never below the least.
+    // False, and nothing has changed, if there is not so much. Either way the books are asked
+    // behind its back where they may have more, so a request that asks ahead of its need has it in
+    // time.
+    bool grow_at_once(const More& more);
+    // Waits for the books, as a draw does. A refusal changes nothing.
+    http::Task<Result<void, DrawRefusal>> grow_of_books(More more);
+
+    // Charges that much, at most amount(), and gives the rest back. Once. Returns what the key may
+    // spend from then on. `work`: what it was for, to be kept beside the charge.
+    Msat settle(Msat cost, const UsageRow& work);
+    Msat settle(Msat cost);
+
+private:
+    friend class Till;
+    Draw(Till& till, Slice& slice, Msat amount) : till_{&till}, slice_{&slice}, amount_{amount} {}
+
+    Till* till_;
+    Slice* slice_;  // Stays where it is as long as anything is drawn from it.
+    Msat amount_;
+};
+
 class Till final : public Spending {
 public:
     struct Options {
@@ -89,7 +107,11 @@ public:
         Milliseconds unposted_age_max{1'000};  // Of the oldest charge: beyond it nothing is drawn.
         std::size_t unposted_max = 65'536;     // Charges: beyond it nothing is drawn.
         std::size_t slices_max = 100'000;      // Keys in use at once: beyond it nothing is drawn.
-        std::size_t requests_ahead = 64;  // A slice is taken for so many like the one that asks.
+        // A slice is taken for so many requests like the one that asks; for twice as many, up to
+        // the larger number, each time that one did not suffice for growth_lasts_min.
+        std::size_t requests_ahead = 64;
+        std::size_t requests_ahead_max = 4096;
+        Milliseconds growth_lasts_min{250};
     };
     struct Books {
         store::Database& database;
@@ -97,6 +119,7 @@ public:
         Keyring& keyring;
         const Clock& clock;
         crypto::Random& random;
+        bool keeps_usage = false;  // A row for each charge (usage_rows.h).
     };
 
     Till(Books books, Options options, metrics::Registry& metrics);
@@ -104,6 +127,10 @@ public:
     ~Till() override;
 
     http::Task<Result<Draw, DrawRefusal>> draw(KeyId key, Msat amount);
+    // Its two halves, for whom a coroutine is too much where the slice covers the request: out of
+    // memory, or empty, and then by asking the books.
+    std::optional<Result<Draw, DrawRefusal>> draw_at_once(const KeyId& key, Msat amount);
+    http::Task<Result<Draw, DrawRefusal>> draw_of_books(KeyId key, Msat amount);
 
     // Every second or so: renews slices in use and gives back those that are not.
     void tend();
@@ -115,16 +142,23 @@ public:
 private:
     friend class Draw;
     struct Impl;
-    Msat close(Slice& slice, Msat amount, Msat cost);
+    Msat close(Slice& slice, Msat amount, Msat cost, const UsageRow& work);
+    bool grow(Draw& draw, const More& more);
+    // `like`: what those that follow are likely to ask for, which decides how far ahead is taken.
+    http::Task<Result<Draw, DrawRefusal>> draw_like(const KeyId& key, Msat amount, Msat like);
+    // The same slice's: one draw is left, of what both had.
+    void join(Draw& draw, Draw other);
     void resume(const KeyId& payer) override;
 
     std::unique_ptr<Impl> impl_;
 };
 
-inline Msat Draw::settle(Msat cost) {
+inline Msat Draw::settle(Msat cost, const UsageRow& work) {
     if (till_ == nullptr) return Msat{};
     VERIFY(cost <= amount_);
-    return std::exchange(till_, nullptr)->close(*slice_, amount_, cost);
+    return std::exchange(till_, nullptr)->close(*slice_, amount_, cost, work);
 }
+
+inline bool Draw::grow_at_once(const More& more) { return till_->grow(*this, more); }
 
 }  // namespace nutgate::proxy

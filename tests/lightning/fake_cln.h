@@ -1,0 +1,162 @@
+// Core Lightning's clnrest, as far as the adapter uses it.
+#pragma once
+
+#include "fake_node.h"
+
+namespace nutgate::test {
+
+class FakeCln : public FakeNode {
+public:
+    static constexpr std::string_view kInvoiceRune = "invoice-rune";
+    static constexpr std::string_view kPayRune = "pay-rune";
+
+    enum class Commands { All, PayOnly };  // PayOnly: a release before 24.11.
+    explicit FakeCln(Commands commands = Commands::All)
+        : FakeNode{1'013_msat}, commands_{commands} {
+        start();
+    }
+    ~FakeCln() override { stop(); }
+    FakeCln(const FakeCln&) = delete;
+    FakeCln& operator=(const FakeCln&) = delete;
+
+protected:
+    void add_routes(httplib::Server& server) override {
+        server.Post(
+            "/v1/invoice", [this](const httplib::Request& request, httplib::Response& response) {
+                if (!may(request, response, kInvoiceRune)) return;
+                const std::lock_guard lock{mutex_};
+                note(request);
+                const auto body = Json::parse(request.body);
+                const std::string label = body.at("label");
+                if (made_as(label) != nullptr) return error(response, 900, "Duplicate label");
+                const auto hash =
+                    make(label, body.at("description"), *Msat::from_raw(body.at("amount_msat")),
+                         Seconds{body.at("expiry").get<std::int64_t>()},
+                         array_from_hex<32>(body.at("preimage").get<std::string>()));
+                answer(response, 201,
+                       {{"bolt11", shown(*made(hash))},
+                        {"payment_hash", hash.hex()},
+                        {"expires_at", 0},
+                        {"created_index", 1}});
+            });
+        server.Post("/v1/listinvoices", [this](const httplib::Request& request,
+                                               httplib::Response& response) {
+            if (!may(request, response, kInvoiceRune)) return;
+            const std::lock_guard lock{mutex_};
+            const auto body = Json::parse(request.body);
+            const Made* found =
+                body.contains("label")
+                    ? made_as(body.at("label"))
+                    : made(PaymentHash::parse(body.at("payment_hash").get<std::string>()));
+            answer(
+                response, 201,
+                {{"invoices", found == nullptr ? Json::array() : Json::array({entry_of(*found)})}});
+        });
+        server.Post("/v1/xpay",
+                    [this](const httplib::Request& request, httplib::Response& response) {
+                        if (!may(request, response, kPayRune)) return;
+                        if (commands_ == Commands::PayOnly)
+                            return error(response, -32601, "Unknown command 'xpay'", 404);
+                        pay(request, response, "invstring");
+                    });
+        server.Post("/v1/pay",
+                    [this](const httplib::Request& request, httplib::Response& response) {
+                        if (may(request, response, kPayRune)) pay(request, response, "bolt11");
+                    });
+        server.Post("/v1/listpays",
+                    [this](const httplib::Request& request, httplib::Response& response) {
+                        if (!may(request, response, kPayRune)) return;
+                        const std::lock_guard lock{mutex_};
+                        const auto body = Json::parse(request.body);
+                        const Sent* found =
+                            sent(PaymentHash::parse(body.at("payment_hash").get<std::string>()));
+                        Json pays = Json::array();
+                        if (found != nullptr) {
+                            // An attempt before it, of another group, which came to nothing.
+                            pays.push_back({{"status", "failed"}});
+                            pays.push_back(entry_of(*found));
+                        }
+                        answer(response, 201, {{"pays", pays}});
+                    });
+        server.Post("/v1/getinfo",
+                    [](const httplib::Request& request, httplib::Response& response) {
+                        if (!may(request, response, kInvoiceRune)) return;
+                        answer(response, 201, {{"version", "v26.06.6"}, {"network", "regtest"}});
+                    });
+    }
+
+private:
+    void pay(const httplib::Request& request, httplib::Response& response, const char* invoice) {
+        const std::lock_guard lock{mutex_};
+        note(request);
+        const auto body = Json::parse(request.body);
+        const std::string bolt11 = body.at(invoice);
+        switch (tell(bolt11, Msat::from_raw(body.at("maxfee")))) {
+            case Verdict::Begun:
+                break;
+            case Verdict::Malformed:
+                return error(response, -32602, "invalid bolt11");
+            case Verdict::Expired:
+                return error(response, 207, "Invoice expired");
+            case Verdict::TooDear:
+                return error(response, 206, "Fee exceeds our fee budget");
+            case Verdict::AlreadyPaid:
+                return error(response, 219, "Already paid");
+            case Verdict::UnderWay:
+                return error(response, 209, "Payment in progress");
+        }
+        const Sent& now = *sent(parse_bolt11(bolt11)->payment_hash);
+        switch (now.state) {
+            case Sent::State::InFlight:
+                return error(response, 210, "Timed out: still in progress");
+            case Sent::State::Failed:
+                return error(response, 203, "Destination said it doesn't know invoice");
+            case Sent::State::Succeeded:
+                return answer(response, 201,
+                              {{"payment_preimage", shown(*now.preimage)},
+                               {"amount_msat", now.amount.raw()},
+                               {"amount_sent_msat", add(now.amount, now.fee)->raw()}});
+        }
+    }
+
+    Json entry_of(const Made& made) const {
+        constexpr std::array kStates{"unpaid", "paid", "expired"};
+        Json entry{{"label", made.label},
+                   {"bolt11", shown(made)},
+                   {"amount_msat", std::to_string(made.amount.raw()) + "msat"},  // Of old.
+                   {"status", kStates.at(static_cast<std::size_t>(made.state))},
+                   {"description", made.memo}};
+        if (made.state == Made::State::Paid) {
+            entry["amount_received_msat"] = made.received.raw();
+            entry["payment_preimage"] = shown(made.preimage);
+            entry["pay_index"] = made.pay_index;
+        }
+        return entry;
+    }
+    Json entry_of(const Sent& sent) const {
+        constexpr std::array kStates{"pending", "complete", "failed"};
+        Json entry{{"bolt11", sent.bolt11},
+                   {"status", kStates.at(static_cast<std::size_t>(sent.state))},
+                   {"amount_sent_msat", add(sent.amount, sent.fee)->raw()}};
+        if (sent.preimage) {
+            entry["preimage"] = shown(*sent.preimage);
+            entry["amount_msat"] = sent.amount.raw();
+        }
+        return entry;
+    }
+
+    static bool may(const httplib::Request& request, httplib::Response& response,
+                    std::string_view rune) {
+        if (request.get_header_value("Rune") == rune) return true;
+        error(response, 1502, "Not permitted", 401);
+        return false;
+    }
+    static void error(httplib::Response& response, int code, const char* message,
+                      int status = 500) {
+        answer(response, status, {{"code", code}, {"message", message}});
+    }
+
+    const Commands commands_;
+};
+
+}  // namespace nutgate::test
