@@ -27,8 +27,6 @@ Why to_refusal(KeyringError error) {
     return Why::Broken;
 }
 
-const Msat kAll = *Msat::from_raw(Msat::kMax);
-
 Account revenue() { return {AccountKind::Revenue, std::string{kRevenueRequests}}; }
 
 }  // namespace

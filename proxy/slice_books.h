@@ -23,6 +23,9 @@
 
 namespace nutgate::proxy {
 
+// More than can be in any hold.
+inline constexpr Msat kAll = *Msat::from_raw(Msat::kMax);
+
 // A part of a slice that no request has drawn, on its way back to the balance.
 struct GiveBack {
     HoldId hold;

@@ -11,8 +11,6 @@ namespace {
 
 using Why = DrawRefusal::Why;
 
-const Msat kAll = *Msat::from_raw(Msat::kMax);
-
 // How much more it has to hold for another `amount` to be there.
 Msat lacking(const Slice& slice, Msat amount) {
     const auto wanted = add(slice.used(), amount);

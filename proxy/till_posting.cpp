@@ -12,8 +12,6 @@ namespace {
 constexpr std::size_t kBatchMax = 1024;    // Slices: a commit is not to take for ever.
 constexpr std::size_t kSpareRowsMax = 64;  // Some 20 KB, of each key in use.
 
-const Msat kAll = *Msat::from_raw(Msat::kMax);
-
 }  // namespace
 
 void Till::Impl::run_poster() {

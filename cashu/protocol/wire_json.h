@@ -3,12 +3,16 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "nutgate/cashu/wire.h"
 
 namespace nutgate::cashu::wire {
+
+// Names of units and of methods alike.
+inline constexpr std::size_t kUnitBytesMax = 64;
 
 nlohmann::json to_json(const Proof& proof);
 nlohmann::json to_json(const BlindedMessage& output);

@@ -11,8 +11,6 @@ namespace {
 
 using Code = WireError::Code;
 
-constexpr std::size_t kUnitBytesMax = 64;
-
 enum class WithKeys { Yes, No };
 
 // Empty for a keyset of a version that we do not know: it is left out, not an error.

@@ -12,8 +12,6 @@ namespace {
 using wire::Json;
 using Code = wire::WireError::Code;
 
-constexpr std::size_t kUnitBytesMax = 64;
-
 // What parse_token() looks for in a token.
 void check_value(wire::Reader& reader, const std::vector<Proof>& proofs) {
     if (proofs.empty()) return reader.fail_with(Code::Missing, "proofs");
@@ -49,7 +47,7 @@ wire::Parsed<RequestPayment> parse_request_payment(std::string_view json) {
     auto id = reader.maybe_text(root, "id", wire::kTextBytesMax);
     auto memo = reader.maybe_text(root, "memo", wire::kTextBytesMax);
     const std::string url = reader.text(root, "mint", wire::kTextBytesMax);
-    const std::string unit = reader.text(root, "unit", kUnitBytesMax);
+    const std::string unit = reader.text(root, "unit", wire::kUnitBytesMax);
     auto proofs = reader.proofs(root, "proofs");
     if (!reader.failed()) check_value(reader, proofs);
     auto mint = MintUrl::parse(url);

@@ -8,8 +8,6 @@ namespace {
 
 using Code = WireError::Code;
 
-constexpr std::size_t kUnitBytesMax = 64;
-
 std::string_view to_text(MintQuote::State state) {
     switch (state) {
         case MintQuote::State::Unpaid:

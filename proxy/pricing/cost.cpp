@@ -4,11 +4,10 @@
 
 #include "nutgate/base/verify.h"
 #include "nutgate/proxy/pricing.h"
+#include "wide.h"
 
 namespace nutgate::proxy {
 namespace {
-
-__extension__ using Wide = unsigned __int128;
 
 constexpr int kTextPlaces = 15;
 constexpr std::uint64_t kMsatPerBtc = 100'000'000'000;
@@ -17,15 +16,6 @@ constexpr std::uint64_t power_of_ten(int exponent) {
     std::uint64_t power = 1;
     for (int i = 0; i < exponent; ++i) power *= 10;
     return power;
-}
-
-Wide greatest_common_divisor(Wide a, Wide b) {
-    while (b != 0) {
-        const Wide rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
 }
 
 // In the order in which they are rounded.

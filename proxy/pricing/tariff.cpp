@@ -8,11 +8,10 @@
 #include <utility>
 
 #include "nutgate/base/verify.h"
+#include "wide.h"
 
 namespace nutgate::proxy {
 namespace {
-
-__extension__ using Wide = unsigned __int128;
 
 // msat = USD * 10^11 / (USD per bitcoin), and a rate counts in ten-thousandths of a dollar.
 constexpr int kUsdScale = 11 + rates::BtcUsd::kPlaces;
@@ -21,15 +20,6 @@ constexpr int kMillisecondPlaces = 3;
 
 // Of one row of prices: what is given, and what follows from it.
 using Row = ByKind<std::optional<Decimal>>;
-
-Wide greatest_common_divisor(Wide a, Wide b) {
-    while (b != 0) {
-        const Wide rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
 
 std::optional<Wide> power_of_ten(int exponent) {
     if (exponent < 0 || exponent > kPowersMax) return std::nullopt;
