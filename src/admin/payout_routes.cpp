@@ -10,18 +10,6 @@ using http::Request;
 
 constexpr int kListMax = 100;
 
-std::string_view to_text(RemittanceState state) {
-    switch (state) {
-        case RemittanceState::UnderWay:
-            return "pending";
-        case RemittanceState::Paid:
-            return "paid";
-        case RemittanceState::Failed:
-            return "failed";
-    }
-    return "";
-}
-
 Json to_json(const Remittance& payout) {
     return {
         {"request", payout.id.hex()},

@@ -17,55 +17,28 @@ http::ApiError busy() {
 }  // namespace
 
 InvoiceWatch::InvoiceWatch(Cashier& cashier, Limits limits)
-    : cashier_{cashier}, limits_{limits}, topics_{limits.in_all_max} {
+    : cashier_{cashier},
+      limits_{limits},
+      topics_{limits.in_all_max},
+      looks_{"invoices", kThreads, kLooksMax} {
     cashier_.on_invoice([this](const std::string& topic) { topics_.publish(topic); });
-    for (std::size_t i = 0; i < kThreads; ++i) {
-        threads_.emplace_back([this](const std::stop_token& stop) { run(stop); });
-    }
 }
 
-InvoiceWatch::~InvoiceWatch() {
-    cashier_.on_invoice({});
-    for (std::jthread& thread : threads_) thread.request_stop();
-    threads_.clear();
-    for (Job& job : waiting_) job.done(fail(busy()));
-}
+InvoiceWatch::~InvoiceWatch() { cashier_.on_invoice({}); }
 
-void InvoiceWatch::submit(Job job) {
-    {
-        const std::lock_guard lock{mutex_};
-        if (waiting_.size() < kLooksMax) {
-            waiting_.push_back(std::move(job));
-            changed_.notify_one();
-            return;
-        }
-    }
-    job.done(fail(busy()));
-}
-
-void InvoiceWatch::run(const std::stop_token& stop) {
-    while (true) {
-        Job job;
-        {
-            std::unique_lock lock{mutex_};
-            if (!changed_.wait(lock, stop, [&] { return !waiting_.empty(); })) return;
-            if (stop.stop_requested()) return;
-            job = std::move(waiting_.front());
-            waiting_.pop_front();
-        }
-        auto seen = job.asks == Asks::Backend ? cashier_.invoice_status(job.invoice_id)
-                                              : cashier_.invoice_seen(job.invoice_id);
-        if (seen) {
-            job.done(*std::move(seen));
-        } else {
-            job.done(fail(to_api_error(seen.error())));
-        }
-    }
+InvoiceWatch::Seen InvoiceWatch::see(const std::string& invoice_id, Asks asks) {
+    auto seen = asks == Asks::Backend ? cashier_.invoice_status(invoice_id)
+                                      : cashier_.invoice_seen(invoice_id);
+    if (!seen) return fail(to_api_error(seen.error()));
+    return *std::move(seen);
 }
 
 http::Task<InvoiceWatch::Seen> InvoiceWatch::look(std::string invoice_id, Asks asks) {
     Seen seen = co_await http::completion<Seen>([&](std::function<void(Seen)> done) {
-        submit({.invoice_id = std::move(invoice_id), .asks = asks, .done = std::move(done)});
+        const bool taken = looks_.submit([this, invoice_id, asks, done](WorkPool::Turn turn) {
+            done(turn == WorkPool::Turn::Run ? see(invoice_id, asks) : Seen{fail(busy())});
+        });
+        if (!taken) done(fail(busy()));
     });
     co_return seen;
 }

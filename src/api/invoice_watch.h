@@ -5,22 +5,16 @@
 // nobody, so each reads again now and then. Bounded for each client and in all.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
-#include <deque>
-#include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
-#include <vector>
 
 #include "nutgate/base/clock.h"
 #include "nutgate/base/sync.h"
+#include "nutgate/base/work_pool.h"
 #include "nutgate/cashier/cashier.h"
 #include "nutgate/http/error_envelope.h"
 #include "nutgate/http/task.h"
@@ -77,13 +71,7 @@ public:
     http::Task<bool> wait(Ticket ticket, Milliseconds most);
 
 private:
-    struct Job {
-        std::string invoice_id;
-        Asks asks;
-        std::function<void(Seen)> done;
-    };
-    void submit(Job job);
-    void run(const std::stop_token& stop);
+    Seen see(const std::string& invoice_id, Asks asks);
     void leave(const std::string& client);
 
     Cashier& cashier_;
@@ -94,10 +82,7 @@ private:
     std::map<std::string, std::size_t> seats_ GUARDED_BY(seats_mutex_);  // By client.
     std::size_t seated_ GUARDED_BY(seats_mutex_) = 0;
 
-    std::mutex mutex_;
-    std::condition_variable_any changed_;
-    std::deque<Job> waiting_;  // Guarded by mutex_.
-    std::vector<std::jthread> threads_;
+    WorkPool looks_;
 };
 
 }  // namespace nutgate::api

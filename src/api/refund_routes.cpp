@@ -11,18 +11,6 @@ using http::Request;
 
 constexpr const char* kTargets[] = {"bolt11", "lightning_address", "lnurl"};
 
-std::string_view to_text(RemittanceState state) {
-    switch (state) {
-        case RemittanceState::UnderWay:
-            return "pending";
-        case RemittanceState::Paid:
-            return "paid";
-        case RemittanceState::Failed:
-            return "failed";
-    }
-    return "";
-}
-
 Json to_json(const Remittance& remittance) {
     const bool paid = remittance.state == RemittanceState::Paid;
     const bool whole = to_msat(to_sat_floor(remittance.amount)) == remittance.amount;

@@ -52,6 +52,18 @@ std::optional<Id> optional_id(const Row& row, std::size_t column) {
 
 }  // namespace
 
+std::string_view to_text(RemittanceState state) {
+    switch (state) {
+        case RemittanceState::UnderWay:
+            return "pending";
+        case RemittanceState::Paid:
+            return "paid";
+        case RemittanceState::Failed:
+            return "failed";
+    }
+    return "";
+}
+
 namespace {
 
 template <class Stored>

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <utility>
 
-#include "control_pool.h"
+#include "nutgate/base/work_pool.h"
 
 namespace nutgate::http {
 namespace {

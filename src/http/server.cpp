@@ -129,8 +129,9 @@ Result<void, ServerError> Server::start() {
         impl_->cores.clear();
         return listening;
     }
-    impl_->shared.control_pool.emplace(
-        options.name, std::max<std::size_t>(1, options.control_threads), options.control_queue_max);
+    impl_->shared.control_pool.emplace("control-" + options.name,
+                                       std::max<std::size_t>(1, options.control_threads),
+                                       options.control_queue_max);
     impl_->is_started = true;
     boost::asio::co_spawn(impl_->cores.front()->io.get_executor(), impl_->accept_all(),
                           boost::asio::detached);

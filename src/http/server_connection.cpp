@@ -387,7 +387,7 @@ Task<void> Connection::run_blocking(const Endpoint& endpoint) {
     };
     auto outcome =
         co_await completion<Outcome>([this, &job](const std::function<void(Outcome)>& done) {
-            if (!server_.control_pool->submit([&job, done] { job(done); })) done({});
+            if (!server_.control_pool->submit([&job, done](auto) { job(done); })) done({});
         });
     switch (outcome.what) {
         case Outcome::What::Answered:

@@ -16,10 +16,10 @@
 #include <string>
 #include <thread>
 
-#include "control_pool.h"
 #include "head_checks.h"
 #include "net.h"
 #include "nutgate/base/metrics.h"
+#include "nutgate/base/work_pool.h"
 #include "nutgate/http/server.h"
 #include "peer.h"
 #include "router.h"
@@ -48,7 +48,7 @@ struct ServerShared {
     Router router;
     ErrorBody error_body;
     HeadFilter head_filter;
-    std::optional<ControlPool> control_pool;
+    std::optional<WorkPool> control_pool;
 
     metrics::Registry& metrics;
     std::array<metrics::Counter*, 6> answers{};  // By the status' first digit.

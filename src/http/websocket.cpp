@@ -6,9 +6,9 @@
 #include <exception>
 #include <utility>
 
-#include "control_pool.h"
 #include "nutgate/base/log.h"
 #include "nutgate/base/verify.h"
+#include "nutgate/base/work_pool.h"
 #include "tls_client.h"
 #include "websocket_hub.h"
 #include "websocket_link.h"

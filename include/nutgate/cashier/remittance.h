@@ -43,6 +43,7 @@ struct RemittanceOrder {
 };
 
 enum class RemittanceState { UnderWay, Paid, Failed };
+std::string_view to_text(RemittanceState state);  // As clients know it: "pending".
 
 struct Remittance {
     OperationId id;

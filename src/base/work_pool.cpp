@@ -1,40 +1,41 @@
-#include "control_pool.h"
+#include "nutgate/base/work_pool.h"
 
 #include <pthread.h>
 #include <utility>
 
-namespace nutgate::http {
+namespace nutgate {
 
 void name_this_thread(const std::string& name) {
     constexpr std::size_t kNameMax = 15;  // The kernel's.
     ::pthread_setname_np(::pthread_self(), name.substr(0, kNameMax).c_str());
 }
 
-ControlPool::ControlPool(const std::string& name, std::size_t threads, std::size_t queue_max)
+WorkPool::WorkPool(const std::string& name, std::size_t threads, std::size_t queue_max)
     : queue_max_{queue_max} {
     threads_.reserve(threads);
     for (std::size_t i = 0; i < threads; ++i) {
-        threads_.emplace_back([this, label = "control-" + name + "-" + std::to_string(i)] {
+        threads_.emplace_back([this, label = name + "-" + std::to_string(i)] {
             name_this_thread(label);
             run();
         });
     }
 }
 
-ControlPool::~ControlPool() {
+WorkPool::~WorkPool() {
     {
         const std::lock_guard lock{mutex_};
         is_closing_ = true;
     }
     changed_.notify_all();
+    threads_.clear();
 }
 
-bool ControlPool::is_full() const {
+bool WorkPool::is_full() const {
     const std::lock_guard lock{mutex_};
     return queue_.size() >= queue_max_ + free_threads_;
 }
 
-bool ControlPool::submit(std::function<void()> job) {
+bool WorkPool::submit(Job job) {
     {
         const std::lock_guard lock{mutex_};
         // What a free thread is about to take does not wait, even if the queue may hold nothing.
@@ -45,7 +46,7 @@ bool ControlPool::submit(std::function<void()> job) {
     return true;
 }
 
-void ControlPool::run() {
+void WorkPool::run() {
     std::unique_lock lock{mutex_};
     for (;;) {
         ++free_threads_;
@@ -54,11 +55,12 @@ void ControlPool::run() {
         if (queue_.empty()) return;
         auto job = std::move(queue_.front());
         queue_.pop_front();
+        const Turn turn = is_closing_ ? Turn::Closing : Turn::Run;
         lock.unlock();
-        job();
+        job(turn);
         job = nullptr;
         lock.lock();
     }
 }
 
-}  // namespace nutgate::http
+}  // namespace nutgate
