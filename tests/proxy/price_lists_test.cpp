@@ -241,8 +241,8 @@ TEST_CASE("price lists: Portkey's, in cents") {
 }
 
 TEST_CASE("price lists: a document of another form is none, whatever it is") {
-    const auto error_of = [](ListFormat format, std::string_view json) {
-        return read_price_list(format, json, {}).error();
+    const auto error_of = [](ListFormat format, std::string_view text) {
+        return read_price_list(format, text, {}).error();
     };
     for (const ListFormat format :
          {ListFormat::OpenRouter, ListFormat::LiteLlm, ListFormat::Portkey}) {
