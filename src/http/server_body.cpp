@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "nutgate/base/verify.h"
 #include "server_connection.h"
@@ -64,6 +65,7 @@ void Connection::expect_body(std::size_t bytes_max) {
     body_bytes_max_ = bytes_max;
     body_bytes_read_ = 0;
     body_waited_ = {};
+    is_body_asked_for_ = false;
     body_failure_.reset();
 }
 
@@ -74,7 +76,7 @@ std::optional<std::uint64_t> Connection::body_bytes() const {
 
 Task<Result<void, BodyFailure>> Connection::read_body(std::size_t bytes_min) {
     // Whoever has sent some of the body already does not wait for leave to.
-    const bool is_first = body_bytes_read_ == 0 && !body_failure_ && !is_body_read_;
+    const bool is_first = !std::exchange(is_body_asked_for_, true);
     if (is_first && parser_->expects_continue() && in_.empty() && answer_ == Answer::None) {
         if (!co_await send_continue()) body_failure_ = BodyFailure::Gone;
     }
@@ -207,6 +209,13 @@ Task<void> Connection::take_sized() {
 
 // One round: what is in the buffer, or what comes next.
 Task<void> Connection::read_chunks() {
+    // The buffer stays as it is as long as something is read into it.
+    if (is_reading_ahead_) {
+        if (const auto got = co_await fill_ahead(); got != Fill::Got) {
+            body_stopped(got);
+            co_return;
+        }
+    }
     auto& body = request_.body;
     const auto held = body.size();
     // Of a body that is all in the first read nothing is counted, whatever its framing.
@@ -237,7 +246,7 @@ Task<void> Connection::read_chunks() {
 
 // As fill(), but what is cancelled here has begun a read that goes on: its bytes stay in order.
 Task<Connection::Fill> Connection::fill_ahead() {
-    in_.widen(kBodyStepMin);
+    if (!is_reading_ahead_) in_.widen(kBodyStepMin);
     const BodyClock clock{*this};
     const auto before = in_.size();
     if (!is_reading_ahead_ && !has_peer_closed_ && !begin_reading_ahead()) co_return Fill::Full;

@@ -252,7 +252,8 @@ bool Connection::begin_reading_ahead() {
         if (is_finished_) return core_.remove(*this);
         has_peer_closed_ = static_cast<bool>(error);
         changed_.signal();
-        if (has_peer_closed_ && gone_) std::exchange(gone_, nullptr)();
+        // Who was too slow is cut off by us, and is told so.
+        if (has_peer_closed_ && gone_ && !has_expired_) std::exchange(gone_, nullptr)();
     });
     return true;
 }

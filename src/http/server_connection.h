@@ -136,6 +136,7 @@ private:
     Framing framing_ = Framing::None;
     std::uint64_t length_left_ = 0;
     bool is_body_read_ = false;
+    bool is_body_asked_for_ = false;
     bool is_reading_body_ = false;  // By itself, and not ahead.
     bool keeps_alive_ = false;
     bool has_expired_ = false;

@@ -168,6 +168,33 @@ TEST_CASE("body: what passes through is never held, however long it is, watched 
     CHECK(held(fixture) == 0);
 }
 
+TEST_CASE("body: what comes long after its head is read in order, whoever watches the client") {
+    ServerFixture fixture{small_options(), asking_routes()};
+    const auto large = large_text(300'000);
+    std::size_t sum = 0;
+    for (const char c : large) sum += static_cast<unsigned char>(c);
+    const auto expected = std::to_string(large.size()) + ":" + std::to_string(sum);
+    const auto framed = chunked(large, 700);
+    for (const std::string path : {"/counted", "/watched"}) {
+        for (const bool is_chunked : {false, true}) {
+            CAPTURE(path);
+            CAPTURE(is_chunked);
+            const std::string& body = is_chunked ? framed : large;
+            auto client = fixture.connect();
+            client.send(
+                head(path, is_chunked ? "Transfer-Encoding: chunked" : length(large.size())));
+            // The handler is at a wait by the time of each of these cuts.
+            std::size_t from = 0;
+            for (const std::size_t cut : {1UL, 2UL, 5UL, 4'096UL, 40'000UL, body.size()}) {
+                (void)client.read_bytes(1, std::chrono::milliseconds{20});
+                client.send(body.substr(from, cut - from));
+                from = cut;
+            }
+            CHECK(body_of(client.read_answer()) == expected);
+        }
+    }
+}
+
 TEST_CASE("body: one that does not come is answered as on other routes") {
     auto options = small_options();
     options.body_timeout = Milliseconds{200};
