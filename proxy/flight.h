@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "elastic_hold.h"
+#include "form_passage.h"
 #include "nutgate/base/metrics.h"
 #include "nutgate/proxy/meter.h"
 #include "nutgate/proxy/models.h"
@@ -48,6 +49,9 @@ public:
 
     const Model& model() const { return model_; }
     const Order& order() const { return *order_; }
+    // Set where its form passes through while it is under way; it outlives the calls.
+    FormPassage* passage() const { return passage_; }
+    void set_passage(FormPassage* passage) { passage_ = passage; }
     ModelMetrics& metrics() { return metrics_; }
     // Of a stream: made when it is asked for.
     SseMeter& meter() {
@@ -70,6 +74,8 @@ public:
         upstream_price_ = price;
     }
     void upstream_not_reached() { called_ = false; }
+    // Of a form that passes through: it has all of it only now.
+    void upstream_reached() { called_ = true; }
 
     // Whether what the meter has seen of a stream is covered by what is held, and if not, whether
     // it is after the books were asked: why not, where it is not.
@@ -112,6 +118,7 @@ private:
     UsageRow row_;
     std::optional<Price> upstream_cost_;
     std::optional<Price> upstream_price_;
+    FormPassage* passage_ = nullptr;
     bool called_ = false;
     bool ended_ = false;
 };

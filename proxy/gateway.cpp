@@ -5,6 +5,7 @@
 #include <atomic>
 #include <bitset>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -62,14 +63,15 @@ struct Plan {
 };
 
 Result<Plan, Refused> make_plan(const Models& models, Endpoint endpoint,
-                                const http::Request& request, Time now) {
+                                const http::Request& request, const FormPassage* passage,
+                                Time now) {
     if (request.headers.find("content-encoding")) {
         return fail(http::ApiError{.status = 415,
                                    .type = "invalid_request_error",
                                    .code = "unsupported_encoding",
                                    .message = "Send the body as it is, without Content-Encoding."});
     }
-    TRY(auto order, read_order(endpoint, request));
+    TRY(auto order, read_order(endpoint, request, passage));
     const std::string& name = order->fields().model;
     const Model* model = models.find(name);
     if (model == nullptr) return fail(unknown_model(name));
@@ -193,7 +195,16 @@ struct Gateway::Impl {
             if (!known) co_return fail(std::move(known).error());
             key = *known;
         }
-        auto plan = make_plan(services.models, endpoint, client.request(), services.clock.now());
+        // It outlives the flight, whose order asks it how much has passed.
+        std::unique_ptr<FormPassage> passage;
+        if (!client.has_whole_body()) {
+            auto begun = co_await read_body(client, endpoint, *key);
+            if (!begun) co_return fail(std::move(begun).error());
+            if (begun->is_lost) co_return Served{};
+            passage = std::move(begun->passage);
+        }
+        auto plan = make_plan(services.models, endpoint, client.request(), passage.get(),
+                              services.clock.now());
         if (!plan) co_return fail(std::move(plan).error());
         if (endpoint == Endpoint::CountTokens) co_return co_await count(client, *key, *plan);
         const Model& model = *plan->model;
@@ -213,7 +224,36 @@ struct Gateway::Impl {
                       metrics_of(model),
                       options.provider,
                       row_for(model, endpoint)};
+        flight.set_passage(passage.get());
         co_return co_await forward(client, flight);
+    }
+
+    // A body that did not come with its head: read only for a key that may buy, and, of a form
+    // whose file can pass through, only up to that.
+    http::Task<Result<FormBeginning, Refused>> read_body(http::Exchange& client, Endpoint endpoint,
+                                                         const KeyId& key) {
+        const Msat least = *Msat::from_raw(1);
+        auto draw = services.till.draw_at_once(key, least);
+        if (!draw) draw.emplace(co_await services.till.draw_of_books(key, least));
+        // Who has too little is told how much is missing, which is known only then.
+        if (!*draw && draw->error().why != DrawRefusal::Why::BalanceShort &&
+            draw->error().why != DrawRefusal::Why::LimitExceeded) {
+            Refused why{refused_draw(draw->error(), {}, least, options)};
+            co_return fail(std::move(why));
+        }
+        draw.reset();
+        FormBeginning begun;
+        if (const FormRules* rules = form_rules(endpoint)) {
+            begun = co_await begin_form(client, *rules);
+        } else {
+            const auto all = co_await client.read_body(std::numeric_limits<std::size_t>::max());
+            begun.is_lost = !all;
+        }
+        if (begun.refusal) {
+            Refused why{*std::move(begun.refusal)};
+            co_return fail(std::move(why));
+        }
+        co_return std::move(begun);
     }
 
     // What came of one call, where it was not passed on.
@@ -284,7 +324,16 @@ struct Gateway::Impl {
         flight.upstream_called(row_names[index_of(model)].upstreams[place],
                                services.models.cost_now(model, place, now),
                                services.models.price_now(model, place, now));
+        FormPassage* const passage = flight.passage();
+        if (passage != nullptr) {
+            // What has not got all of a request does no work.
+            flight.upstream_not_reached();
+            passage->when_whole([&flight] { flight.upstream_reached(); });
+        }
         const Answer answer = co_await call(client, flight, model.upstreams[place], watch);
+        if (passage != nullptr && !passage->is_through()) {
+            co_return co_await cut_short(flight, upstream, gate, watch, answer);
+        }
         if (!answer) {
             const bool was_sent = answer.error() != http::UpstreamFailure::Unreachable;
             if (watch.has_given_up() && was_sent) {
@@ -313,6 +362,55 @@ struct Gateway::Impl {
         Refused why = co_await refused(found, upstream);
         Refusal refusal{std::move(why), is_worth_another_try(found.status())};
         refusal.again = worth_repeating(found.status(), found.headers(), options.retry_after_max);
+        bound_by(passage, refusal);
+        co_return std::move(refusal);
+    }
+
+    // What has passed through and is no longer here, nobody else can be asked for.
+    static void bound_by(const FormPassage* passage, Refusal& refusal) {
+        if (passage == nullptr || !passage->is_spent()) return;
+        refusal.goes_on = false;
+        refusal.again.reset();
+    }
+
+    // A call that ended before the upstream had all of a form: so it did no work, whatever it says.
+    http::Task<std::optional<Refusal>> cut_short(Flight& flight, const Upstream& upstream,
+                                                 UpstreamGate::Call& gate, const ClientWatch& watch,
+                                                 const Answer& answer) {
+        const FormPassage& passage = *flight.passage();
+        if (passage.lost() || watch.has_given_up()) {
+            // Of a client that stays the server knows what to say.
+            if (passage.lost().value_or(http::BodyFailure::Gone) == http::BodyFailure::Gone) {
+                flight.metrics().clients_gone.add();
+            }
+            flight.let_go();
+            co_return std::nullopt;
+        }
+        if (passage.refusal()) {
+            Refusal refusal{Refused{*passage.refusal()}, false};
+            co_return std::move(refusal);
+        }
+        if (!answer) {
+            gate.failed();
+            log::warn("upstream_failed", {{"upstream", upstream.traits().name},
+                                          {"failure", static_cast<int>(answer.error())}});
+            Refusal refusal{Refused{upstream_failed(answer.error())}, true};
+            if (answer.error() == http::UpstreamFailure::Unreachable)
+                refusal.again = Milliseconds{};
+            bound_by(&passage, refusal);
+            co_return std::move(refusal);
+        }
+        http::UpstreamAnswer& found = **answer;
+        if (found.status() >= 200 && found.status() < 300) {
+            gate.failed();
+            Refusal refusal{Refused{upstream_nonsense()}, false};
+            co_return std::move(refusal);
+        }
+        judge(gate, found);
+        Refused why = co_await refused(found, upstream);
+        Refusal refusal{std::move(why), is_worth_another_try(found.status())};
+        refusal.again = worth_repeating(found.status(), found.headers(), options.retry_after_max);
+        bound_by(&passage, refusal);
         co_return std::move(refusal);
     }
 
@@ -331,13 +429,21 @@ struct Gateway::Impl {
 
     http::Task<Answer> call(http::Exchange& client, const Flight& flight, const Route& route,
                             ClientWatch& watch) {
-        return route.upstream->call(call_for(client, flight.order(), flight.model(), route, watch));
+        FormPassage* const passage = flight.passage();
+        const std::string_view body =
+            passage != nullptr ? passage->start() : std::string_view{client.request().body};
+        UpstreamCall call = call_for(client, flight.order(), flight.model(), route, watch, body);
+        if (passage != nullptr) {
+            call.rest = passage;
+            call.rest_bytes = passage->rest_bytes();
+        }
+        return route.upstream->call(std::move(call));
     }
 
     static UpstreamCall call_for(http::Exchange& client, const Order& order, const Model& model,
-                                 const Route& route, ClientWatch& watch) {
+                                 const Route& route, ClientWatch& watch, std::string_view body) {
         return {.endpoint = order.endpoint(),
-                .body = order.body_for(client.request().body, model, destination(model, route)),
+                .body = order.body_for(body, model, destination(model, route)),
                 .content_type = std::string{order.content_type()},
                 .betas = passed_betas(client.request().headers),
                 .stream = order.is_stream(),
@@ -361,8 +467,9 @@ struct Gateway::Impl {
             if (!gate) continue;
             ClientWatch watch{client, Milliseconds{}};
             const auto answer = co_await http::first_of(
-                counted_by(client, *route.upstream,
-                           call_for(client, *plan.order, model, route, watch)),
+                counted_by(
+                    client, *route.upstream,
+                    call_for(client, *plan.order, model, route, watch, client.request().body)),
                 http::after(options.count_time_max));
             if (watch.has_left()) co_return Served{};
             if (answer.index() != 0 || !std::get<0>(answer)) continue;

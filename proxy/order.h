@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "body_parser.h"
+#include "form_passage.h"
 #include "nutgate/base/result.h"
 #include "nutgate/http/error_envelope.h"
 #include "nutgate/http/message.h"
@@ -82,7 +83,11 @@ Ordered make_order(Args&&... args) {
 }
 
 // By path. A body that can't be read for what it would cost is refused.
-Ordered read_order(Endpoint endpoint, const http::Request& request);
+// `passage`: of a form of which the request's body has only the beginning; it outlives the order.
+Ordered read_order(Endpoint endpoint, const http::Request& request,
+                   const FormPassage* passage = nullptr);
+// The rules of the path's forms; null where it takes none.
+const FormRules* form_rules(Endpoint endpoint);
 
 // One file each.
 Ordered read_chat(std::string_view body);
@@ -90,9 +95,11 @@ Ordered read_completion(std::string_view body);
 Ordered read_response(std::string_view body);
 Ordered read_message(Endpoint endpoint, std::string_view body);  // Or what counts its tokens.
 Ordered read_embedding(std::string_view body);
-Ordered read_image(Endpoint endpoint, const http::Request& request);
+Ordered read_image(Endpoint endpoint, const http::Request& request, const FormPassage* passage);
+const FormRules& edit_form_rules();
 Ordered read_speech(std::string_view body);
-Ordered read_audio(Endpoint endpoint, const http::Request& request);
+Ordered read_audio(Endpoint endpoint, const http::Request& request, const FormPassage* passage);
+const FormRules& audio_form_rules(Endpoint endpoint);
 Ordered read_moderation(std::string_view body);
 
 }  // namespace nutgate::proxy

@@ -3,26 +3,27 @@
 #include <array>
 #include <string>
 
+#include "order.h"
+
 namespace nutgate::proxy {
 
 namespace {
 
-bool takes_files(Endpoint endpoint) {
-    return endpoint == Endpoint::ImageEdits || endpoint == Endpoint::Transcriptions ||
-           endpoint == Endpoint::Translations;
-}
+bool takes_files(Endpoint endpoint) { return form_rules(endpoint) != nullptr; }
 
 }  // namespace
 
 void add_routes(http::Server& server, Gateway& gateway, RouteOptions options) {
     for (const Endpoint endpoint : kAllEndpoints) {
         for (const auto* prefix : {"/v1", ""}) {
-            server.route(
-                {http::Method::Post, prefix + std::string{path_of(endpoint)},
-                 takes_files(endpoint) ? options.upload_bytes_max : options.request_bytes_max},
-                [&gateway, endpoint](http::Exchange& exchange) -> http::Task<void> {
-                    return gateway.serve(exchange, endpoint);
-                });
+            server.route({.method = http::Method::Post,
+                          .pattern = prefix + std::string{path_of(endpoint)},
+                          .body_bytes_max = takes_files(endpoint) ? options.upload_bytes_max
+                                                                  : options.request_bytes_max,
+                          .reading = http::Reading::AsAsked},
+                         [&gateway, endpoint](http::Exchange& exchange) -> http::Task<void> {
+                             return gateway.serve(exchange, endpoint);
+                         });
         }
     }
     const Models& models = gateway.models();

@@ -29,10 +29,24 @@ constexpr auto kTranscriptionFields = sorted(std::array<std::string_view, 10>{
 constexpr auto kTranslationFields = sorted(
     std::array<std::string_view, 5>{"file", "model", "prompt", "response_format", "temperature"});
 constexpr std::array<std::string_view, 1> kFiles{"file"};
+constexpr std::array<std::string_view, 1> kNeeded{"model"};
+// Of those that may come again none is among them.
+constexpr std::array<std::string_view, 4> kPriced{"model", "stream", "prompt", "response_format"};
+constexpr FormRules kTranscriptionRules{.known = kTranscriptionFields,
+                                        .files = kFiles,
+                                        .needed = kNeeded,
+                                        .priced = kPriced,
+                                        .file_bytes_max = kAudioBytesMax};
+constexpr FormRules kTranslationRules{.known = kTranslationFields,
+                                      .files = kFiles,
+                                      .needed = kNeeded,
+                                      .priced = kPriced,
+                                      .file_bytes_max = kAudioBytesMax};
 
 struct AudioRequest : BodyFields {
     std::string form_type;
-    std::size_t file_bytes = 0;
+    std::uint64_t file_bytes = 0;  // Of one that passes through, the most that it can have.
+    const FormPassage* passage = nullptr;
     bool is_plain = false;  // Uncompressed, by its first letters.
     bool wants_text = false;
     bool wants_subtitles = false;
@@ -40,7 +54,7 @@ struct AudioRequest : BodyFields {
 
 std::int64_t tokens_in(std::int64_t ms) { return ms * kTokensPerSecond / kMsPerSecond; }
 
-std::int64_t ms_of(std::size_t bytes, std::int64_t bytes_per_second) {
+std::int64_t ms_of(std::uint64_t bytes, std::int64_t bytes_per_second) {
     return (static_cast<std::int64_t>(bytes) * kMsPerSecond + bytes_per_second - 1) /
            bytes_per_second;
 }
@@ -87,18 +101,17 @@ std::optional<std::int64_t> told_duration(std::string_view answer) {
     return told;
 }
 
-Result<AudioRequest, http::ApiError> read_form(Endpoint endpoint, const http::Request& request) {
+Result<AudioRequest, http::ApiError> read_form(Endpoint endpoint, const http::Request& request,
+                                               const FormPassage* passage) {
     AudioRequest asked;
-    const auto known = endpoint == Endpoint::Transcriptions
-                           ? std::span<const std::string_view>{kTranscriptionFields}
-                           : std::span<const std::string_view>{kTranslationFields};
-    TRY(const auto form, FormFields::read(request, known, kFiles, asked));
+    TRY(const auto form, FormFields::read(request, audio_form_rules(endpoint), passage, asked));
     const auto file = form.files("file");
     if (file.count == 0) return fail(bad_value("file", "a file"));
     if (file.bytes > static_cast<std::size_t>(kAudioBytesMax)) {
         return fail(bad_value("file", "at most " + std::to_string(kAudioBytesMax) + " bytes"));
     }
-    asked.file_bytes = file.bytes;
+    asked.file_bytes = passage == nullptr ? file.bytes : passage->file_bytes_most();
+    asked.passage = passage;
     asked.is_plain = file.first.starts_with("RIFF") || file.first.starts_with("FORM") ||
                      file.first.starts_with("fLaC");
     asked.text_bytes = form.text("prompt").size();
@@ -156,8 +169,12 @@ public:
 
 private:
     Pieces estimate() const {
-        const std::int64_t ms = ms_of(
-            request_.file_bytes, request_.is_plain ? kBytesPerSecondPlain : kBytesPerSecondUsual);
+        // What has passed by now, where it did.
+        const FormPassage* const passage = request_.passage;
+        const std::uint64_t bytes =
+            passage == nullptr ? request_.file_bytes : passage->file_bytes();
+        const std::int64_t ms =
+            ms_of(bytes, request_.is_plain ? kBytesPerSecondPlain : kBytesPerSecondUsual);
         return {.audio_ms = ms, .is_estimate = true, .input_tokens = tokens_in(ms)};
     }
 
@@ -166,8 +183,12 @@ private:
 
 }  // namespace
 
-Ordered read_audio(Endpoint endpoint, const http::Request& request) {
-    TRY(auto asked, read_form(endpoint, request));
+const FormRules& audio_form_rules(Endpoint endpoint) {
+    return endpoint == Endpoint::Transcriptions ? kTranscriptionRules : kTranslationRules;
+}
+
+Ordered read_audio(Endpoint endpoint, const http::Request& request, const FormPassage* passage) {
+    TRY(auto asked, read_form(endpoint, request, passage));
     return make_order<AudioOrder>(endpoint, std::move(asked));
 }
 

@@ -1,6 +1,6 @@
 #include "endpoints/forms.h"
 
-#include <algorithm>
+#include <span>
 #include <utility>
 
 namespace nutgate::proxy {
@@ -8,39 +8,23 @@ namespace {
 
 constexpr std::size_t kTextBytesMax = 64 * 1024;  // Of a field that is no file.
 
-bool is_in(std::span<const std::string_view> names, std::string_view name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 }  // namespace
 
 Result<FormFields, http::ApiError> FormFields::read(const http::Request& request,
-                                                    std::span<const std::string_view> known,
-                                                    std::span<const std::string_view> files,
+                                                    const FormRules& rules,
+                                                    const FormPassage* passage,
                                                     BodyFields& fields) {
     const auto type = request.headers.find("content-type").value_or("");
-    TRY(auto form, parse_form(request.body, type));
-    const auto& parts = form.parts;
+    TRY(auto form, passage == nullptr ? parse_form(request.body, type)
+                                      : parse_form_beginning(request.body, type));
+    const std::span<const FormPart> parts{form.parts};
     for (std::size_t i = 0; i < parts.size(); ++i) {
-        const std::string name{parts[i].name};
-        for (std::size_t before = 0; before < i && !name.ends_with("[]"); ++before) {
-            if (equal_but_for_case(parts[before].name, name)) {
-                return fail(bad_request("duplicate_field", "'" + name + "' is there twice.", name));
-            }
-        }
-        if (!std::binary_search(known.begin(), known.end(), parts[i].name)) {
-            for (const auto exact : known) {
-                if (!equal_but_for_case(exact, name)) continue;
-                return fail(unsupported(
-                    name, "Did you mean '" + std::string{exact} + "'? Names are exact."));
-            }
-            fields.other_fields.push_back(name);
-        }
-        if (parts[i].is_file != is_in(files, parts[i].name)) {
-            return fail(bad_value(name, parts[i].is_file ? "no file" : "a file"));
-        }
-        if (!parts[i].is_file && parts[i].content(request.body).size() > kTextBytesMax) {
-            return fail(bad_value(name, "at most " + std::to_string(kTextBytesMax) + " bytes"));
+        const FormPart& part = parts[i];
+        TRY(const bool is_known, check_part(rules, parts.first(i), part));
+        if (!is_known) fields.other_fields.push_back(part.name);
+        if (!part.is_file && part.content(request.body).size() > kTextBytesMax) {
+            return fail(
+                bad_value(part.name, "at most " + std::to_string(kTextBytesMax) + " bytes"));
         }
     }
     FormFields found{request.body, std::move(form)};

@@ -3,12 +3,12 @@
 
 #include <cstddef>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "body_parser.h"
+#include "form_passage.h"
 #include "multipart.h"
 #include "nutgate/base/result.h"
 #include "nutgate/http/message.h"
@@ -17,12 +17,10 @@ namespace nutgate::proxy {
 
 class FormFields {
 public:
-    // `known` is sorted; a name that ends with "[]" may come again. `files` are those that must be
-    // files, and the others may not be.
+    // Of one that passes through, up to its first file.
     static Result<FormFields, http::ApiError> read(const http::Request& request,
-                                                   std::span<const std::string_view> known,
-                                                   std::span<const std::string_view> files,
-                                                   BodyFields& fields);
+                                                   const FormRules& rules,
+                                                   const FormPassage* passage, BodyFields& fields);
 
     const std::string& content_type() const { return form_.content_type; }
     // Of a field that is no file; empty if it is not there.

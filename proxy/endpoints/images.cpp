@@ -5,6 +5,7 @@
 // (quality, size) is refused unless the operator lets it pass. A stream is sold for one image.
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "endpoints/forms.h"
@@ -26,6 +27,15 @@ constexpr auto kEditFields = sorted(std::array<std::string_view, 16>{
     "output_compression", "partial_images", "stream", "user", "input_fidelity", "image", "image[]",
     "mask"});
 constexpr std::array<std::string_view, 3> kEditFiles{"image", "image[]", "mask"};
+constexpr std::array<std::string_view, 2> kEditNeeded{"model", "prompt"};
+constexpr std::array<std::string_view, 6> kEditPriced{"model",  "stream", "n",
+                                                      "prompt", "size",   "quality"};
+// How many bytes a picture has says nothing about its price.
+constexpr FormRules kEditRules{.known = kEditFields,
+                               .files = kEditFiles,
+                               .needed = kEditNeeded,
+                               .priced = kEditPriced,
+                               .file_bytes_max = std::numeric_limits<std::uint64_t>::max()};
 
 struct ImageRequest : BodyFields {
     std::int64_t images = 1;        // n
@@ -89,14 +99,17 @@ private:
     bool has_prompt_ = false;
 };
 
-Result<ImageRequest, http::ApiError> read_edit(const http::Request& request) {
+Result<ImageRequest, http::ApiError> read_edit(const http::Request& request,
+                                               const FormPassage* passage) {
     ImageRequest edit;
-    TRY(const auto form, FormFields::read(request, kEditFields, kEditFiles, edit));
+    TRY(const auto form, FormFields::read(request, kEditRules, passage, edit));
     TRY(edit.stream, form.flag("stream"));
     TRY(edit.images, form.count("n"));
     edit.images_given = static_cast<std::int64_t>(
         form.files("image").count + form.files("image[]").count + form.files("mask").count);
     if (edit.images_given == 0) return fail(bad_value("image", "a file"));
+    // More may follow.
+    if (passage != nullptr) edit.images_given = Form::kPartsMax;
     if (!form.has("prompt")) return fail(bad_value("prompt", "text"));
     edit.text_bytes = form.text("prompt").size();
     edit.size = form.text("size");
@@ -198,9 +211,11 @@ private:
 
 }  // namespace
 
-Ordered read_image(Endpoint endpoint, const http::Request& request) {
+const FormRules& edit_form_rules() { return kEditRules; }
+
+Ordered read_image(Endpoint endpoint, const http::Request& request, const FormPassage* passage) {
     if (endpoint == Endpoint::ImageEdits) {
-        TRY(auto edit, read_edit(request));
+        TRY(auto edit, read_edit(request, passage));
         return make_order<ImageOrder>(endpoint, std::move(edit));
     }
     TRY(auto asked, Parser{request.body}.parse());

@@ -52,6 +52,8 @@ private:
         if (!call.content_type.empty()) request.headers.set("Content-Type", call.content_type);
         if (call.endpoint == Endpoint::Speech) request.headers.set("Accept", "*/*");
         request.body = std::move(call.body);
+        request.rest = call.rest;
+        request.rest_bytes = call.rest_bytes;
         request.abandonment = call.abandonment;
         return client_.send(std::move(request));
     }

@@ -181,6 +181,7 @@ struct Config {
     std::int64_t connections_max = 8'000;
     std::int64_t body_bytes_max = 8 * 1024 * 1024;
     std::int64_t upload_bytes_max = 26 * 1024 * 1024;
+    std::int64_t bodies_bytes_max = 256 * 1024 * 1024;
     std::int64_t choices_max = 8;
     std::int64_t drain_ms = 30'000;
     std::int64_t hold_ttl_s = 600;

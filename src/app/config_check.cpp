@@ -42,6 +42,14 @@ void check_listen(const Config& c, Mistakes& out) {
     }
 }
 
+void check_limits(const Config& c, Mistakes& out) {
+    const auto largest = std::max(c.body_bytes_max, c.upload_bytes_max);
+    if (c.bodies_bytes_max < largest) {
+        out.push_back({"limits.bodies_bytes_max",
+                       "is less than one body may have: " + std::to_string(largest)});
+    }
+}
+
 void check_mints(const Config& c, Mistakes& out) {
     if (c.mints.empty()) {
         out.push_back(
@@ -274,6 +282,7 @@ void apply_dev_defaults(Config& config) {
 std::vector<Mistake> check(const Config& config, const Environment& environment) {
     Mistakes out;
     check_listen(config, out);
+    check_limits(config, out);
     check_mints(config, out);
     check_lightning(config, environment, out);
     check_upstreams(config, environment, out);

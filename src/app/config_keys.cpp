@@ -284,6 +284,7 @@ void visit_sales(Config& c, ConfigVisitor& v) {
 }
 
 void visit_limits(Config& c, ConfigVisitor& v) {
+    constexpr std::int64_t kBodiesBytesMax = 1'099'511'627'776;
     v.section("limits", "Bounds. Beyond one: 413, 429 or 503, and nothing is changed.");
     v.integer({"data_threads", "Threads of the data plane; 0: one per core.", 0, 256},
               c.data_threads);
@@ -294,11 +295,19 @@ void visit_limits(Config& c, ConfigVisitor& v) {
               c.connections_max);
     v.integer({"body_bytes_max", "Bytes of a request's body.", 1024, 256 * 1024 * 1024},
               c.body_bytes_max);
-    v.integer({"upload_bytes_max",
-               "Bytes of a form with files: audio, of which no file may have more than 25 MiB, and "
-               "images to be edited. All of it is in memory while it is sent on.",
-               1024, 256 * 1024 * 1024},
-              c.upload_bytes_max);
+    v.integer(
+        {"upload_bytes_max",
+         "Bytes of a form with files: audio, of which no file may have more than 25 MiB, and "
+         "images to be edited. One that has its fields before its first file is sent on while "
+         "it comes; any other of up to that size is in memory first.",
+         1024, 256 * 1024 * 1024},
+        c.upload_bytes_max);
+    v.integer({"bodies_bytes_max",
+               "Bytes of all bodies that the public face holds at a time, but for those that came "
+               "in one read with their heads. What is sent on is there once more. Beyond it 503 "
+               "with Retry-After, for whoever needs more then.",
+               1024 * 1024, kBodiesBytesMax},
+              c.bodies_bytes_max);
     v.integer({"choices_max", "Largest n of a chat completion.", 1, 128}, c.choices_max);
     v.integer(
         {"drain_ms", "Milliseconds that running requests have after SIGTERM.", 0, kMillisecondsMax},

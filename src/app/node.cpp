@@ -382,6 +382,7 @@ void Node::make_public_face() {
     server.control_threads = static_cast<std::size_t>(config_.control_threads);
     server.connections_max = static_cast<std::size_t>(config_.connections_max);
     server.body_bytes_max = static_cast<std::size_t>(config_.body_bytes_max);
+    server.bodies_bytes_max = static_cast<std::size_t>(config_.bodies_bytes_max);
     server.trusted_proxies = config_.trusted_proxies;
     server.on_data_thread_start = &store::forbid_waiting_on_this_thread;
     public_ = std::make_unique<http::Server>(server, metrics_);

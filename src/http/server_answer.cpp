@@ -72,7 +72,8 @@ void Connection::append_header(std::string_view name, std::string_view value) {
 void Connection::write_head(Response& response, std::optional<std::size_t> length) {
     if (server_.head_filter) server_.head_filter(request_, response.status, response.headers);
     server_.count_answer(response.status);
-    if (core_.is_draining()) keeps_alive_ = false;
+    // What is left of a body must not be read as a request.
+    if (core_.is_draining() || !is_body_read_) keeps_alive_ = false;
 
     out_.clear();
     out_.append("HTTP/1.1 ");

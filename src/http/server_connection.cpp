@@ -12,11 +12,7 @@
 namespace nutgate::http {
 namespace {
 
-constexpr std::size_t kBodyReadMin = 16 * 1024;
-constexpr std::size_t kBodyReadMax = 256 * 1024;
-constexpr std::size_t kBodyKeptMax = 16 * 1024;
 constexpr std::size_t kLingerBytesMax = 8 * 1024 * 1024;
-constexpr std::size_t kBodyBytesPerSecondMin = 16 * 1024;
 
 constexpr Refusal kOverloaded{503, "overloaded", "Too many requests are waiting; try again soon."};
 constexpr Refusal kTooLarge{413, "body_too_large", "The request's body is too large."};
@@ -54,7 +50,8 @@ Connection::Connection(Core& core, Socket socket)
                     NetError ignored;
                     socket_.cancel(ignored);
                 }},
-      changed_{core.io} {
+      changed_{core.io},
+      body_share_{core.server.body_memory} {
     NetError ignored;
     socket_.set_option(Tcp::no_delay{true}, ignored);
     // Writes are tried before they are awaited: nearly all of them need no waiting.
@@ -75,6 +72,7 @@ Task<void> Connection::run() {
         goes_on = co_await serve_one();
         forget_watches();
     }
+    shed_body();
     co_await linger();
     close();
 }
@@ -99,9 +97,7 @@ void Connection::finished() {
 Task<bool> Connection::serve_one() {
     request_.request_id.clear();
     request_.headers.clear();
-    // Of a large body nothing stays with a connection that may idle for a minute.
-    if (request_.body.capacity() > kBodyKeptMax) std::string{}.swap(request_.body);
-    request_.body.clear();
+    shed_body();
     answer_ = Answer::None;
     framing_ = Framing::None;
     is_body_read_ = keeps_alive_ = false;
@@ -119,13 +115,28 @@ Task<bool> Connection::serve_one() {
     if (endpoint != nullptr && endpoint->blocking && server_.control_pool->is_full()) {
         co_return co_await refuse(kOverloaded);
     }
-    if (!take_body_at_hand(limit) && !co_await read_body(limit)) co_return false;
+    expect_body(limit);
+    if (!take_body_at_hand()) {
+        if (!parser_->is_chunked() && parser_->body_bytes() > limit) {
+            co_return co_await refuse(kTooLarge);
+        }
+        if (!co_await read_as_route_wants(endpoint)) co_return false;
+    }
     if (endpoint == nullptr) {
         co_await answer_unrouted();
     } else {
         co_await dispatch(*endpoint);
     }
-    co_return answer_ == Answer::Done&& keeps_alive_ && !core_.is_draining();
+    co_return answer_ == Answer::Done&& keeps_alive_&& is_body_read_ && !core_.is_draining();
+}
+
+// False: the connection is over.
+Task<bool> Connection::read_as_route_wants(const Endpoint* endpoint) {
+    const bool is_asked_for =
+        endpoint != nullptr && endpoint->handler && endpoint->route.reading == Reading::AsAsked;
+    if (is_asked_for) co_return true;
+    if (endpoint == nullptr) co_return co_await skip_body();
+    co_return co_await read_whole_body();
 }
 
 // The size of the next head, which then lies at the front of in_; none if the connection is over.
@@ -189,27 +200,14 @@ Result<const Endpoint*, Refusal> Connection::take_head(std::size_t size) {
     return server_.router.find(request_);
 }
 
-// Nearly always it has come with its head. False: read_body() is to look at it.
-bool Connection::take_body_at_hand(std::size_t bytes_max) {
+// Nearly always it has come with its head. False: it has to be read.
+bool Connection::take_body_at_hand() {
     const auto size = parser_->body_bytes();
-    if (parser_->is_chunked() || size > bytes_max || size > in_.size()) return false;
+    if (parser_->is_chunked() || size > body_bytes_max_ || size > in_.size()) return false;
     request_.body.assign(in_.bytes().substr(0, static_cast<std::size_t>(size)));
     in_.consume(static_cast<std::size_t>(size));
     is_body_read_ = true;
     return true;
-}
-
-Task<bool> Connection::read_body(std::size_t bytes_max) {
-    if (!parser_->is_chunked() && parser_->body_bytes() > bytes_max) {
-        co_return co_await refuse(kTooLarge);
-    }
-    // Whoever has sent the body already does not wait for leave to.
-    if (parser_->expects_continue() && in_.empty() && !co_await send_continue()) co_return false;
-    const bool has_all =
-        parser_->is_chunked() ? co_await read_chunked_body(bytes_max) : co_await read_sized_body();
-    deadline_.clear();
-    is_body_read_ = has_all;
-    co_return has_all;
 }
 
 Task<bool> Connection::send_continue() {
@@ -218,68 +216,6 @@ Task<bool> Connection::send_continue() {
     bool is_sent = send_now(pieces);
     if (is_sent) is_sent = co_await send_rest(pieces);
     co_return is_sent;
-}
-
-void Connection::set_body_deadline(Monotonic::time_point begin, std::size_t received) {
-    const Seconds earned{received / kBodyBytesPerSecondMin};
-    deadline_.set_at(begin + server_.options.body_timeout + earned);
-}
-
-// What is declared is not taken, only what has come and as much again, so a lie costs its teller
-// only. What is reserved beyond it, so that a long body need not move often, is addresses: there is
-// no memory behind them before something comes.
-Task<bool> Connection::read_sized_body() {
-    constexpr std::size_t kReservedPerByte = 16;
-    const auto begin = Monotonic::now();
-    const auto size = static_cast<std::size_t>(parser_->body_bytes());
-    auto& body = request_.body;
-    auto received = std::min(size, in_.size());
-    body.assign(in_.bytes().substr(0, received));
-    in_.consume(received);
-    while (received < size) {
-        set_body_deadline(begin, received);
-        if (received == body.size()) {
-            const auto step = std::clamp(received, kBodyReadMin, kBodyReadMax);
-            body.reserve(std::min(size, kReservedPerByte * std::max(received, kBodyReadMin)));
-            body.resize(std::min(size, received + step));
-        }
-        const auto [error, n] = co_await socket_.async_read_some(
-            boost::asio::buffer(body.data() + received, body.size() - received), as_result);
-        received += n;
-        if (error) co_return co_await body_stopped(has_expired_ ? Fill::Expired : Fill::Closed);
-    }
-    co_return true;
-}
-
-Task<bool> Connection::read_chunked_body(std::size_t bytes_max) {
-    const auto begin = Monotonic::now();
-    for (;;) {
-        while (!in_.empty() && !parser_->has_whole_body()) {
-            const auto taken = parser_->chunks(in_.bytes(), bytes_max);
-            if (!taken) co_return co_await refuse(taken.error());
-            in_.consume(*taken);
-            if (*taken == 0) break;
-        }
-        if (parser_->has_whole_body()) co_return true;
-        set_body_deadline(begin, request_.body.size());
-        if (const auto got = co_await fill(); got != Fill::Got) {
-            co_return co_await body_stopped(got);
-        }
-    }
-}
-
-// Always false, for the caller to return.
-Task<bool> Connection::body_stopped(Fill fill) {
-    switch (fill) {
-        case Fill::Got:
-        case Fill::Closed:
-            break;
-        case Fill::Expired:
-            co_return co_await refuse({408, "request_timeout", "The body took too long to come."});
-        case Fill::Full:
-            co_return co_await refuse({400, "malformed_request", "A chunk's head is too large."});
-    }
-    co_return false;
 }
 
 Task<Connection::Fill> Connection::fill() {
@@ -301,9 +237,14 @@ Task<Connection::Fill> Connection::fill() {
 // Reads without anybody waiting: the way to learn that the client leaves. What comes instead of its
 // leaving is the next request, and stays in the buffer.
 void Connection::read_ahead() {
-    if (is_reading_ahead_ || has_peer_closed_ || !in_.empty()) return;
+    if (is_reading_ahead_ || is_reading_body_ || has_peer_closed_ || !in_.empty()) return;
+    (void)begin_reading_ahead();
+}
+
+// False if there is no room.
+bool Connection::begin_reading_ahead() {
     const auto room = in_.room(server_.options.head_bytes_max);
-    if (room.size() == 0) return;
+    if (room.size() == 0) return false;
     is_reading_ahead_ = true;
     socket_.async_read_some(room, [this](const NetError& error, std::size_t n) {
         is_reading_ahead_ = false;
@@ -311,8 +252,10 @@ void Connection::read_ahead() {
         if (is_finished_) return core_.remove(*this);
         has_peer_closed_ = static_cast<bool>(error);
         changed_.signal();
-        if (has_peer_closed_ && gone_) std::exchange(gone_, nullptr)();
+        // Who was too slow is cut off by us, and is told so.
+        if (has_peer_closed_ && gone_ && !has_expired_) std::exchange(gone_, nullptr)();
     });
+    return true;
 }
 
 Task<void> Connection::client_gone() {
@@ -364,7 +307,9 @@ Task<void> Connection::dispatch(const Endpoint& endpoint) {
         has_failed = true;
     }
     forget_watches();
-    if (answer_ == Answer::None) {
+    if (answer_ == Answer::None && body_failure_ && !has_failed) {
+        co_await refuse_body();
+    } else if (answer_ == Answer::None) {
         if (!has_failed)
             log::error("http_route_without_answer", {{"route", endpoint.route.pattern}});
         co_await respond(server_.error_answer(request_, kFailed));

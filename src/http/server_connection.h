@@ -27,6 +27,10 @@ public:
     // Room for more, at least one byte unless `bytes_max` are held. Moves what is held.
     boost::asio::mutable_buffer room(std::size_t bytes_max);
     void commit(std::size_t n) { end_ += n; }
+    // Where much is to come: fewer reads. Not while one is under way.
+    void widen(std::size_t bytes) {
+        if (storage_.size() < bytes) storage_.resize(bytes);
+    }
 
 private:
     static constexpr std::size_t kSizeFirst = 4 * 1024;
@@ -49,6 +53,10 @@ public:
     void finished();
 
     const Request& request() const override { return request_; }
+    bool has_whole_body() const override { return is_body_read_; }
+    std::optional<std::uint64_t> body_bytes() const override;
+    Task<Result<void, BodyFailure>> read_body(std::size_t bytes_min) override;
+    void shed_body() override;
     Task<bool> respond(Response response) override;
     Task<bool> begin(Response head_and_first_piece) override;
     Task<bool> write(std::string_view piece) override;
@@ -67,17 +75,27 @@ private:
     Task<bool> serve_one();
     Task<std::optional<std::size_t>> read_head();
     Result<const Endpoint*, Refusal> take_head(std::size_t size);
-    bool take_body_at_hand(std::size_t bytes_max);
-    Task<bool> read_body(std::size_t bytes_max);
-    Task<bool> read_sized_body();
-    Task<bool> read_chunked_body(std::size_t bytes_max);
-    Task<bool> body_stopped(Fill fill);
+    bool take_body_at_hand();
     Task<bool> send_continue();
     Task<Fill> fill();
     Task<void> linger();
     void read_ahead();
+    bool begin_reading_ahead();
     void forget_watches();
-    void set_body_deadline(Monotonic::time_point begin, std::size_t received);
+
+    // Reading a body. In server_body.cpp.
+    class BodyClock;
+    void expect_body(std::size_t bytes_max);
+    Task<bool> read_as_route_wants(const Endpoint* endpoint);
+    Task<bool> read_whole_body();
+    Task<bool> skip_body();
+    Task<void> read_sized(std::size_t bytes_min);
+    Task<void> take_sized();
+    Task<void> read_chunks();
+    Task<Fill> fill_ahead();
+    void fail_body(BodyFailure failure, const Refusal& refusal);
+    void body_stopped(Fill fill);
+    Task<void> refuse_body();
 
     // Dispatching.
     Task<void> dispatch(const Endpoint& endpoint);
@@ -107,10 +125,19 @@ private:
     std::function<void()> ring_;
     std::optional<Deadline> alarm_;  // Made when one is set: few exchanges ever do.
 
+    BodyShare body_share_;
+    std::size_t body_bytes_max_ = 0;
+    std::uint64_t body_bytes_read_ = 0;  // Those that were shed among them.
+    Monotonic::duration body_waited_{};
+    std::optional<BodyFailure> body_failure_;
+    Refusal body_refusal_;  // Of the failure, unless the client is gone.
+
     Answer answer_ = Answer::None;
     Framing framing_ = Framing::None;
     std::uint64_t length_left_ = 0;
     bool is_body_read_ = false;
+    bool is_body_asked_for_ = false;
+    bool is_reading_body_ = false;  // By itself, and not ahead.
     bool keeps_alive_ = false;
     bool has_expired_ = false;
     bool has_peer_closed_ = false;

@@ -31,7 +31,10 @@ ServerShared::ServerShared(Server::Options given, metrics::Registry& registry)
       error_body{plain_error},
       metrics{registry},
       connections_gauge{registry.gauge("nutgate_http_connections", "Open client connections",
-                                       {{"server", options.name}})} {
+                                       {{"server", options.name}})},
+      body_memory{options.bodies_bytes_max,
+                  registry.gauge("nutgate_http_body_bytes", "Bytes of bodies held in memory",
+                                 {{"server", options.name}})} {
     for (std::size_t digit = 1; digit < answers.size(); ++digit) {
         answers.at(digit) =
             &registry.counter("nutgate_http_requests_total", "Answered requests",

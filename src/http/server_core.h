@@ -16,6 +16,7 @@
 #include <string>
 #include <thread>
 
+#include "body_memory.h"
 #include "head_checks.h"
 #include "net.h"
 #include "nutgate/base/metrics.h"
@@ -53,6 +54,7 @@ struct ServerShared {
     metrics::Registry& metrics;
     std::array<metrics::Counter*, 6> answers{};  // By the status' first digit.
     metrics::Gauge& connections_gauge;
+    BodyMemory body_memory;
 
     std::mutex mutex;
     std::condition_variable all_gone;

@@ -106,7 +106,8 @@ void StreamedAnswer::finish() {
     if (!connection_ || !parser_ || !is_whole_) return;
     connection_->consume(std::exchange(to_consume_, 0));
     if (abandonment_ != nullptr) abandonment_->set_cut(nullptr);
-    if (parser_->keeps_alive() && parser_->framing() != ResponseParser::Framing::UntilClose) {
+    const bool is_at_end = has_whole_request_ && parser_->keeps_alive();
+    if (is_at_end && parser_->framing() != ResponseParser::Framing::UntilClose) {
         give_back_(std::move(connection_));
     }
 }
@@ -122,6 +123,27 @@ std::optional<std::size_t> StreamedAnswer::whole_head(std::size_t scanned) const
     const auto end = connection_->bytes().find(kEnd, from);
     if (end == std::string_view::npos) return std::nullopt;
     return end + kEnd.size();
+}
+
+// Whether one stands behind the interim answers that have come.
+bool StreamedAnswer::has_final_head() const {
+    constexpr std::string_view kEnd = "\r\n\r\n";
+    constexpr std::size_t kStatusAt = std::string_view{"HTTP/1.1 "}.size();
+    std::string_view rest = connection_->bytes();
+    for (int interim = 0; interim < kInterimMax; ++interim) {
+        const auto end = rest.find(kEnd);
+        if (end == std::string_view::npos) return false;
+        if (end <= kStatusAt || rest[kStatusAt] != '1') return true;
+        rest.remove_prefix(end + kEnd.size());
+    }
+    return true;
+}
+
+Task<void> StreamedAnswer::hear() {
+    while (!has_final_head()) {
+        const auto n = co_await connection_->read_beside(limits_.head_bytes_max);
+        if (n == 0) break;
+    }
 }
 
 Task<std::optional<StreamedAnswer::HeadFailure>> StreamedAnswer::read_head() {

@@ -83,16 +83,24 @@ public:
         bool came_nothing;
     };
     Task<std::optional<HeadFailure>> read_head();
+    // Ends when there is something to read_head() but interim answers, or never will be. Beside
+    // the sending of the rest of a request, which has a time-out of its own.
+    Task<void> hear();
+    // In between nothing else may follow on this connection.
+    void begin_request() { has_whole_request_ = false; }
+    void end_request() { has_whole_request_ = true; }
 
     int status() const override { return parser_->status(); }
     const Headers& headers() const override { return parser_->headers(); }
     Task<Result<std::string_view, UpstreamFailure>> read() override;
     std::optional<Result<std::string_view, UpstreamFailure>> read_at_once() override;
+    bool has_whole_request() const override { return has_whole_request_; }
 
     UpstreamConnection& connection() { return *connection_; }
 
 private:
     std::optional<std::size_t> whole_head(std::size_t scanned) const;
+    bool has_final_head() const;
     std::optional<Result<std::string_view, UpstreamFailure>> chunks_at_once();
     UpstreamFailure failure() const;
     void finish();
@@ -107,6 +115,7 @@ private:
     std::size_t to_consume_ = 0;  // What the last piece has shown of the connection's bytes.
     std::uint64_t length_left_ = 0;
     bool is_whole_ = false;
+    bool has_whole_request_ = true;
     bool is_malformed_ = false;  // Chunks that are none: nothing after them is read.
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <charconv>
 #include <map>
 #include <utility>
 #include <vector>
@@ -91,6 +92,15 @@ bool is_well_formed(const UpstreamRequest& request) {
     return is_good;
 }
 
+// Of an empty piece nothing: it would be the end.
+void append_chunk(std::string& text, std::string_view piece) {
+    if (piece.empty()) return;
+    std::array<char, 16> digits;
+    const auto end =
+        std::to_chars(digits.data(), digits.data() + digits.size(), piece.size(), 16).ptr;
+    text.append(digits.data(), end).append("\r\n").append(piece).append("\r\n");
+}
+
 class PooledUpstreamClient final : public UpstreamClient {
 public:
     PooledUpstreamClient(Options options, metrics::Registry& metrics);
@@ -104,11 +114,17 @@ private:
     struct Attempt {
         std::unique_ptr<StreamedAnswer> answer;
         std::optional<StreamedAnswer::HeadFailure> failure;
+        bool has_body = true;  // False: its source said that there will be no end.
     };
+    // What became of the rest of a body. Where its connection does not take it there may be an
+    // answer all the same.
+    enum class Rest { Sent, NotTaken, Lost };
     Task<std::unique_ptr<UpstreamConnection>> connect(boost::asio::io_context& io,
                                                       Abandonment* abandonment);
     Task<Attempt> attempt(std::unique_ptr<UpstreamConnection> connection, UpstreamPools& pools,
                           const UpstreamRequest& request, const std::string& head);
+    Task<void> send_body(Attempt& made, const UpstreamRequest& request, const std::string& head);
+    Task<Rest> send_rest(UpstreamConnection& to, const UpstreamRequest& request);
     std::string write_head(const UpstreamRequest& request) const;
     UpstreamFailure count(UpstreamFailure failure);
 
@@ -160,10 +176,14 @@ std::string PooledUpstreamClient::write_head(const UpstreamRequest& request) con
         if (is_ours_to_write(name)) continue;
         append_line(head, name, value);
     }
+    if (request.rest != nullptr && !request.rest_bytes) {
+        return head.append("transfer-encoding: chunked\r\n\r\n");
+    }
     const bool has_length = !request.body.empty() || request.method == Method::Post ||
                             request.method == Method::Put || request.method == Method::Patch;
     if (has_length) {
-        head.append("content-length: ").append(std::to_string(request.body.size())).append("\r\n");
+        const auto bytes = request.body.size() + request.rest_bytes.value_or(0);
+        head.append("content-length: ").append(std::to_string(bytes)).append("\r\n");
     }
     return head.append("\r\n");
 }
@@ -180,6 +200,60 @@ Task<std::unique_ptr<UpstreamConnection>> PooledUpstreamClient::connect(boost::a
     co_return connection;
 }
 
+// Head, what there is of the body, and then the rest as it comes, until an answer comes first.
+Task<void> PooledUpstreamClient::send_body(Attempt& made, const UpstreamRequest& request,
+                                           const std::string& head) {
+    auto& to = made.answer->connection();
+    std::string begin = head;
+    if (request.rest_bytes) {
+        begin.append(request.body);
+    } else {
+        append_chunk(begin, request.body);
+    }
+    UpstreamConnection::Pieces pieces{boost::asio::buffer(begin), boost::asio::const_buffer{}};
+    bool is_taken = to.write_now(pieces);
+    if (is_taken && boost::asio::buffer_size(pieces) > 0) {
+        is_taken = co_await to.write_rest(pieces, options_.gap_timeout);
+    }
+    std::string{}.swap(begin);
+    made.answer->begin_request();
+    if (!is_taken) co_return;
+    const auto first = co_await first_of(send_rest(to, request), made.answer->hear());
+    if (first.index() != 0) co_return;
+    const Rest rest = std::get<0>(first);
+    if (rest == Rest::Sent) made.answer->end_request();
+    made.has_body = rest != Rest::Lost;
+}
+
+Task<PooledUpstreamClient::Rest> PooledUpstreamClient::send_rest(UpstreamConnection& to,
+                                                                 const UpstreamRequest& request) {
+    std::uint64_t left = request.rest_bytes.value_or(0);
+    std::string chunk;
+    for (;;) {
+        const auto piece = co_await request.rest->read();
+        if (!piece) co_return Rest::Lost;
+        UpstreamConnection::Pieces pieces{};
+        if (request.rest_bytes) {
+            // Neither more nor less than what was declared is a request.
+            if (piece->size() > left || (piece->empty() && left > 0)) co_return Rest::Lost;
+            if (piece->empty()) co_return Rest::Sent;
+            left -= piece->size();
+            pieces[0] = boost::asio::buffer(piece->data(), piece->size());
+        } else {
+            chunk.clear();
+            append_chunk(chunk, *piece);
+            if (piece->empty()) chunk = "0\r\n\r\n";
+            pieces[0] = boost::asio::buffer(chunk);
+        }
+        bool is_taken = to.write_now(pieces);
+        if (is_taken && boost::asio::buffer_size(pieces) > 0) {
+            is_taken = co_await to.write_rest(pieces, options_.gap_timeout);
+        }
+        if (!is_taken) co_return Rest::NotTaken;
+        if (piece->empty()) co_return Rest::Sent;
+    }
+}
+
 Task<PooledUpstreamClient::Attempt> PooledUpstreamClient::attempt(
     std::unique_ptr<UpstreamConnection> connection, UpstreamPools& pools,
     const UpstreamRequest& request, const std::string& head) {
@@ -193,6 +267,15 @@ Task<PooledUpstreamClient::Attempt> PooledUpstreamClient::attempt(
             pools.put(id_, std::move(idle), options_);
         },
         request.abandonment);
+    if (request.rest != nullptr) {
+        co_await send_body(made, request, head);
+        if (!made.has_body) {
+            made.failure.emplace(StreamedAnswer::HeadFailure{UpstreamFailure::Broken, false});
+            co_return made;
+        }
+        made.failure = co_await made.answer->read_head();
+        co_return made;
+    }
     // If the write fails there may still be an answer: to a body that is refused while it comes.
     auto& to = made.answer->connection();
     UpstreamConnection::Pieces pieces{boost::asio::buffer(head), boost::asio::buffer(request.body)};
@@ -222,17 +305,21 @@ Task<Result<std::unique_ptr<UpstreamAnswer>, UpstreamFailure>> PooledUpstreamCli
         const auto begin = Monotonic::now();
         auto made = co_await attempt(std::move(kept), pools, request, head);
         if (!made.failure) co_return std::move(made.answer);
+        if (!made.has_body) co_return fail(made.failure->why);
         const bool was_stale = made.failure->came_nothing &&
                                made.failure->why == UpstreamFailure::Broken &&
                                Monotonic::now() - begin < kStaleShowsWithin;
         const bool is_wanted =
             request.abandonment == nullptr || !request.abandonment->is_abandoned();
-        if (!was_stale || !is_wanted) co_return fail(count(made.failure->why));
+        const bool repeats =
+            was_stale && is_wanted && (request.rest == nullptr || request.rest->rewind());
+        if (!repeats) co_return fail(count(made.failure->why));
     }
     fresh_.add();
     auto connection = co_await connect(executor.context(), request.abandonment);
     if (!connection) co_return fail(count(UpstreamFailure::Unreachable));
     auto made = co_await attempt(std::move(connection), pools, request, head);
+    if (!made.has_body) co_return fail(made.failure->why);
     if (made.failure) co_return fail(count(made.failure->why));
     co_return std::move(made.answer);
 }

@@ -110,7 +110,7 @@ Task<bool> UpstreamConnection::write_rest(Pieces pieces, Milliseconds timeout) {
     co_return !error;
 }
 
-Task<std::size_t> UpstreamConnection::read(std::size_t bytes_max, Milliseconds timeout) {
+boost::asio::mutable_buffer UpstreamConnection::room(std::size_t bytes_max) {
     if (storage_.size() - end_ < kBufferFirst / 4 && begin_ > 0) {
         std::memmove(storage_.data(), storage_.data() + begin_, end_ - begin_);
         end_ -= begin_;
@@ -119,17 +119,32 @@ Task<std::size_t> UpstreamConnection::read(std::size_t bytes_max, Milliseconds t
     if ((end_ == storage_.size() || comes_in_bulk_) && storage_.size() < bytes_max) {
         storage_.resize(std::min(std::max(4 * storage_.size(), kBufferFirst), bytes_max));
     }
-    const auto room = boost::asio::buffer(storage_.data() + end_, storage_.size() - end_);
-    if (room.size() == 0) co_return 0;
+    return boost::asio::buffer(storage_.data() + end_, storage_.size() - end_);
+}
 
-    deadline_.set(timeout);
-    const auto [error, n] = stream_ ? co_await stream_->async_read_some(room, as_result)
-                                    : co_await socket_.async_read_some(room, as_result);
-    deadline_.clear();
+std::size_t UpstreamConnection::took(const NetError& error, std::size_t n, std::size_t free) {
     has_ended_well_ = error == boost::asio::error::eof;
-    comes_in_bulk_ = n == room.size();
+    comes_in_bulk_ = n == free;
     end_ += n;
-    co_return n;
+    return n;
+}
+
+Task<std::size_t> UpstreamConnection::read(std::size_t bytes_max, Milliseconds timeout) {
+    const auto free = room(bytes_max);
+    if (free.size() == 0) co_return 0;
+    deadline_.set(timeout);
+    const auto [error, n] = stream_ ? co_await stream_->async_read_some(free, as_result)
+                                    : co_await socket_.async_read_some(free, as_result);
+    deadline_.clear();
+    co_return took(error, n, free.size());
+}
+
+Task<std::size_t> UpstreamConnection::read_beside(std::size_t bytes_max) {
+    const auto free = room(bytes_max);
+    if (free.size() == 0) co_return 0;
+    const auto [error, n] = stream_ ? co_await stream_->async_read_some(free, as_result)
+                                    : co_await socket_.async_read_some(free, as_result);
+    co_return took(error, n, free.size());
 }
 
 bool UpstreamConnection::is_reusable() {

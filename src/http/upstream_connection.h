@@ -35,6 +35,8 @@ public:
     // Reads more behind what bytes() holds: how much, zero if the connection ended or broke or the
     // time passed (has_expired()), or if `bytes_max` are held.
     Task<std::size_t> read(std::size_t bytes_max, Milliseconds timeout);
+    // The same beside a write, whose time is the only one that counts.
+    Task<std::size_t> read_beside(std::size_t bytes_max);
 
     std::string_view bytes() const { return {storage_.data() + begin_, end_ - begin_}; }
     void consume(std::size_t n);
@@ -51,6 +53,8 @@ public:
     void close();
 
 private:
+    boost::asio::mutable_buffer room(std::size_t bytes_max);
+    std::size_t took(const NetError& error, std::size_t n, std::size_t free);
     Task<bool> connect_to(const std::vector<Tcp::endpoint>& endpoints);
     Task<bool> handshake(const std::string& host);
 

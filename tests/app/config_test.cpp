@@ -182,6 +182,16 @@ TEST_CASE("config: weights are whole numbers, as many as upstreams, and not all 
     }
 }
 
+TEST_CASE("config: all bodies together may be no less than one") {
+    const auto with = [](const std::string& lines) {
+        return mistakes_of(std::string{kSeller} + "\n[limits]\n" + lines);
+    };
+    CHECK(with("upload_bytes_max = 2097152\nbody_bytes_max = 2097152\n"
+               "bodies_bytes_max = 2097152")
+              .empty());
+    CHECK(names(with("bodies_bytes_max = 27262975"), "limits.bodies_bytes_max"));
+}
+
 TEST_CASE("config: what is printed reads back as the same") {
     Config config;
     CHECK(load(kSeller, {}, config).empty());

@@ -47,6 +47,19 @@ public:
             response.body = told(exchange.request());
             co_await exchange.respond(std::move(response));
         });
+        // The same of a body that is read by its handler, who keeps none of it.
+        server_.route({.method = Method::Post, .pattern = "/asked", .reading = Reading::AsAsked},
+                      [](Exchange& exchange) -> Task<void> {
+                          Response response;
+                          response.body = told(exchange.request());
+                          while (!exchange.has_whole_body()) {
+                              exchange.shed_body();
+                              const auto more = co_await exchange.read_body(1);
+                              if (!more) co_return;
+                              response.body += exchange.request().body;
+                          }
+                          co_await exchange.respond(std::move(response));
+                      });
         server_.route({Method::Get, "/stream/{rest*}"}, [](Exchange& exchange) -> Task<void> {
             Response response;
             response.body = "one,";

@@ -61,10 +61,13 @@ std::optional<std::string> ask_blocking(const TlsServer& server, const std::stri
     return "secret body";
 }
 
-Task<std::optional<std::string>> ask_once(UpstreamClient& client) {
+Task<std::optional<std::string>> ask_once(UpstreamClient& client, BodySource* rest = nullptr,
+                                          std::optional<std::uint64_t> bytes = std::nullopt) {
     UpstreamRequest request;
     request.target = "/x";
     request.body = "body";
+    request.rest = rest;
+    request.rest_bytes = bytes;
     auto answer = co_await client.send(std::move(request));
     if (!answer) {
         CHECK(answer.error() == UpstreamFailure::Unreachable);
@@ -92,7 +95,39 @@ std::optional<std::string> ask_upstream(const TlsServer& server, const std::stri
     return first;
 }
 
+// So many letters, with a pause before each hundred thousand of them.
+class SlowLetters final : public BodySource {
+public:
+    explicit SlowLetters(int hundreds_of_thousands) : left_{hundreds_of_thousands} {}
+    Task<std::optional<std::string_view>> read() override {
+        co_await after(Milliseconds{5});
+        if (left_-- <= 0) co_return std::string_view{};
+        co_return std::string_view{piece_};
+    }
+    bool rewind() override { return false; }
+
+private:
+    const std::string piece_ = std::string(100'000, 'x');
+    int left_;
+};
+
 }  // namespace
+
+TEST_CASE("tls: a request is sent while it comes, and its answer is read behind it") {
+    const TlsServer server{"DNS:localhost"};
+    metrics::Registry metrics;
+    UpstreamClient::Options options;
+    options.base = *parse_url("https://localhost:" + std::to_string(server.port));
+    options.ca_file = server.certificate();
+    const auto client = make_upstream_client(options, metrics);
+    Loop loop;
+    for (const std::optional<std::uint64_t> bytes :
+         {std::optional<std::uint64_t>{300'000}, std::optional<std::uint64_t>{}}) {
+        SlowLetters rest{3};
+        const auto body = loop.run(ask_once(*client, &rest, bytes));
+        CHECK(body == "secret body" + std::string(300'000, 'x'));
+    }
+}
 
 TEST_CASE("tls: a certificate of our own is believed if we say so, by name and by address") {
     const TlsServer server{"DNS:localhost,IP:127.0.0.1"};

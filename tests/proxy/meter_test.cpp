@@ -160,7 +160,7 @@ TEST_CASE("meter: nothing passes behind [DONE], and there is one") {
 }
 
 TEST_CASE("usage: parts never exceed their whole, and thoughts are billed") {
-    const auto usage_of = [](const char* body) { return find_usage(body).value().usage(); };
+    const auto usage_of = [](const char* text) { return find_usage(text).value().usage(); };
     CHECK(usage_of(R"({"usage":{"prompt_tokens":5,"completion_tokens":2,
                       "prompt_tokens_details":{"cached_tokens":9}}})") ==
           Usage{.in_uncached = 0, .in_cached = 5, .out_text = 2});

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,15 @@
 
 namespace nutgate::http {
 
+// Why a body did not come to its end.
+enum class BodyFailure {
+    TooLarge,   // More than the route takes.
+    TooSlow,    // Beyond Options::body_timeout.
+    Malformed,  // Chunks that are none.
+    Crowded,    // All bodies together have reached Options::bodies_bytes_max.
+    Gone,       // The client has left.
+};
+
 // One request being answered on the data plane. Exactly one of respond() or begin()…end() is
 // called. Each returns false once the client is gone; then nothing more need be written.
 class Exchange {
@@ -31,6 +41,18 @@ public:
     virtual ~Exchange() = default;
 
     virtual const Request& request() const = 0;
+
+    // The four below are for a route whose body is read as its handler asks (Reading::AsAsked). A
+    // body that came with its head is whole from the start, and there is nothing to ask for.
+    virtual bool has_whole_body() const { return true; }
+    // Of all of it, as the client declared; empty if it comes in chunks.
+    virtual std::optional<std::uint64_t> body_bytes() const { return request().body.size(); }
+    // Reads on until request().body holds so many bytes, or all that there are. After a failure the
+    // handler returns without an answer: the server gives the one that it gives on other routes.
+    // May be cancelled, and called again.
+    virtual Task<Result<void, BodyFailure>> read_body(std::size_t bytes_min);
+    // Empties request().body and gives its memory back: for a body that passes through.
+    virtual void shed_body() {}
 
     virtual Task<bool> respond(Response response) = 0;
 
@@ -61,12 +83,18 @@ public:
 using AsyncHandler = std::function<Task<void>(Exchange&)>;
 using BlockingHandler = std::function<Response(const Request&)>;
 
+// When a request's body is read: all of it before its handler is called, or as the handler asks,
+// who can look at the head first. What is left unread when it answers is never read as a request:
+// the connection is closed. Blocking handlers get it whole in any case.
+enum class Reading { Before, AsAsked };
+
 // Which requests a handler takes: a method and a path whose segments may be "{name}"; a last
 // segment "{name*}" takes the rest.
 struct Route {
     Method method = Method::Get;
     std::string pattern;
     std::size_t body_bytes_max = 0;  // 413 beyond it. Zero: Options::body_bytes_max.
+    Reading reading = Reading::Before;
 };
 
 // Turns failures of the server itself, and paths that no route takes, into a body of the API's own
@@ -97,6 +125,10 @@ public:
         std::size_t target_bytes_max = 8 * 1024;
         std::size_t chunk_extension_bytes_max = 1024;
         std::size_t body_bytes_max = 1024 * 1024;
+        // Of all bodies that are held at a time, but for those that came with their heads. Beyond
+        // it 503 with Retry-After, for whoever needs more then: if they waited, all could wait for
+        // each other with half of a body in hand.
+        std::size_t bodies_bytes_max = 256 * 1024 * 1024;
         Milliseconds head_timeout{10'000};
         // For a body: so long, and a second more for each 16 KiB that have come.
         Milliseconds body_timeout{60'000};

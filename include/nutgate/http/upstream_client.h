@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -37,12 +38,27 @@ private:
     std::function<void()> cut_;
 };
 
+// The rest of a request's body, sent on while it comes. Its owner keeps it beyond the call.
+class BodySource {
+public:
+    virtual ~BodySource() = default;
+    // The next piece, valid until the next call; an empty one is the end. Empty: there will be no
+    // end. Then the connection is closed before the upstream has a whole request, and the call has
+    // failed as Broken. May be cancelled, when an answer comes first; then it is not called again
+    // for this connection.
+    virtual Task<std::optional<std::string_view>> read() = 0;
+    // From its first piece again, for another connection. False: that is no longer there.
+    virtual bool rewind() = 0;
+};
+
 struct UpstreamRequest {
     Method method = Method::Post;
     std::string target;  // "/v1/chat/completions", below the origin.
     Headers headers;     // Host, Content-Length and Connection are ours to write.
     std::string body;
-    Abandonment* abandonment = nullptr;  // If given, it outlives the call and its answer.
+    BodySource* rest = nullptr;               // What follows `body`, if that is not all.
+    std::optional<std::uint64_t> rest_bytes;  // Exactly so much. Without: it goes in chunks.
+    Abandonment* abandonment = nullptr;       // If given, it outlives the call and its answer.
 };
 
 enum class UpstreamFailure {
@@ -63,6 +79,8 @@ public:
     virtual Task<Result<std::string_view, UpstreamFailure>> read() = 0;
     // What read() would give without waiting; empty if it would wait.
     virtual std::optional<Result<std::string_view, UpstreamFailure>> read_at_once() { return {}; }
+    // Whether the upstream was sent all of what this answers.
+    virtual bool has_whole_request() const { return true; }
 };
 
 // Thread-safe: each data thread has connections of its own.
@@ -85,6 +103,8 @@ public:
     // closed, before any byte of the answer came and within a second of the request, is replaced
     // once by a fresh one: the upstream closed it for being idle. Redirects are answers, bodies are
     // passed on as they are encoded, interim answers (1xx) are skipped.
+    // An answer that comes before the rest of a body was sent ends the sending; its connection is
+    // used for nothing else then, and has_whole_request() of it is false.
     virtual Task<Result<std::unique_ptr<UpstreamAnswer>, UpstreamFailure>> send(
         UpstreamRequest request) = 0;
 };

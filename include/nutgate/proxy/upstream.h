@@ -50,7 +50,11 @@ struct UpstreamCall {
     Endpoint endpoint = Endpoint::Chat;
     std::string body;
     std::string content_type = {};  // Of the body. Empty: JSON.
-    std::string betas = {};         // For `anthropic-beta`, of those who speak Anthropic's dialect.
+    // What follows `body`, if that is not all, and how much it is where that is known: of a form
+    // that passes through, whose answer may come before it was sent.
+    http::BodySource* rest = nullptr;
+    std::optional<std::uint64_t> rest_bytes = std::nullopt;
+    std::string betas = {};  // For `anthropic-beta`, of those who speak Anthropic's dialect.
     bool stream = false;
     http::Abandonment* abandonment = nullptr;  // If given, it outlives the call and its answer.
 };
