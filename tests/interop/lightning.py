@@ -4,7 +4,8 @@
 usage: lightning.py [--peer NAME] [--only WORD]     exit code 1 if one failed, or none ran
 
 lnd: three real lnd and a btcd, two channels, on a private chain (lnd_network.py); INTEROP_LND is where
-`scripts/peers lnd` put them. nwc: nostr_wallet.py. E2E_NUTGATE is the node.
+`scripts/peers lnd` put them. lnbits: LNbits over one of them (lnbits_wallet.py), at INTEROP_LNBITS. nwc:
+nostr_wallet.py. E2E_NUTGATE is the node.
 """
 import argparse
 import contextlib
@@ -18,12 +19,13 @@ import unittest
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
-import lnd_kills  # noqa: E402  (needs the path above)
+import lnbits_wallet  # noqa: E402  (needs the path above)
+import lnd_kills  # noqa: E402
 import lnd_money  # noqa: E402
 import lnd_network  # noqa: E402
 import nostr_wallet  # noqa: E402
 
-PEERS = {"lnd": lnd_money.CASES + lnd_kills.CASES, "nwc": nostr_wallet.CASES}
+PEERS = {"lnd": lnd_money.CASES + lnd_kills.CASES, "lnbits": lnbits_wallet.CASES, "nwc": nostr_wallet.CASES}
 
 
 class Table(unittest.TestResult):
@@ -86,9 +88,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="scenarios in whose row this stands")
     chosen, others = selected(parser.parse_args())
     table = Table()
-    if chosen["lnd"]:
+    if chosen["lnd"] or chosen["lnbits"]:
         with network() as lightning:
-            for test in chosen["lnd"]:
+            for test in chosen["lnd"] + chosen["lnbits"]:
                 test.network = lightning
                 test.run(table)
     for test in chosen["nwc"]:

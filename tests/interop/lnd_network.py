@@ -1,9 +1,9 @@
 """A Lightning network of real nodes on a private chain: btcd, and lnd three times, all on loopback.
 
-    alice ──4 M── bob ──2 M, not announced── carol
+    alice ──8 M sat── bob ──4 M, not announced── carol
 
 alice is the seller's, bob and carol are customers. Both channels are balanced both ways. bob takes
-ROUTING_FEE for what goes on to carol, whose invoices have the way to her in them.
+routing_fee() for what goes on to carol; her invoices that are private say how to find her.
 """
 import base64
 import hashlib
@@ -19,7 +19,7 @@ import peers
 
 # A busy machine makes lnd slow to start; nothing that works takes this long.
 PATIENCE = 180.0
-# Of nobody: the first blocks are mined before there is a wallet.
+# Of nobody: it starts before there is a wallet.
 NOWHERE = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8"
 # Segwit and taproot are active after three windows of 144 blocks, a reward can be spent after 100.
 WINDOWS, MATURITY, DEEP = 432, 101, 6
@@ -52,11 +52,15 @@ class Program:
     def command(self) -> list:
         raise NotImplementedError
 
+    def environment(self) -> dict:
+        """More than a path and a home."""
+        return {"GOMAXPROCS": "2"}
+
     def spawn(self) -> None:
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in self.command()], cwd=self.folder, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, env={**peers.environment(self.folder), "GOMAXPROCS": "2"})
+                stdin=subprocess.DEVNULL, env=peers.environment(self.folder, **self.environment()))
 
     def check_runs(self) -> None:
         if self.process.poll() is not None:
@@ -79,7 +83,7 @@ class Program:
         return self.process is not None and self.process.poll() is None
 
     def log_end(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")[-4000:]
+        return (self.folder / "log").read_text(errors="replace")[-12000:]
 
 
 class Btcd(Program):
@@ -257,10 +261,6 @@ class Lnd(Program):
 
     def invoices(self) -> list:
         return self.get("/v1/invoices?num_max_invoices=100000")["invoices"]
-
-    def in_channels(self) -> int:
-        """What is this node's own in its channels, in sat, with what is on its way from it."""
-        return sum(int(channel["local_balance"]) for channel in self.get("/v1/channels")["channels"])
 
     def in_flight(self) -> int:
         return sum(len(channel["pending_htlcs"]) for channel in self.get("/v1/channels")["channels"])

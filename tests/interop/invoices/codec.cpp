@@ -1,5 +1,5 @@
-// Our reader and writer of BOLT11 as a program: does what lines of stdin say, and answers each with a
-// line of JSON.
+// Our reader and writer of BOLT11 as a program: does what lines of stdin say, and answers each with
+// a line of JSON.
 //
 //     write {"network", "amount_msat"?, "created_at", "expiry", "payment_hash", "payment_secret",
 //            "description", "min_final_cltv", "key"}       read TEXT
@@ -72,19 +72,20 @@ Json read(const std::string& text) {
     if (!invoice) return {{"error", name_of(invoice.error())}};
     Json routes = Json::array();
     for (const auto& route : invoice->routes) routes.push_back(route_of(route));
-    return {{"network", name_of(invoice->network)},
-            {"amount_msat", invoice->amount ? Json(std::to_string(invoice->amount->raw())) : Json()},
-            {"created_at", to_unix_seconds(invoice->created_at)},
-            {"expiry", invoice->expiry.count()},
-            {"payment_hash", invoice->payment_hash.hex()},
-            {"payment_secret", to_hex(invoice->payment_secret)},
-            {"description", invoice->description ? Json(*invoice->description) : Json()},
-            {"description_hash", hex_or_null(invoice->description_hash)},
-            {"min_final_cltv", invoice->min_final_cltv},
-            {"metadata", hex_or_null(invoice->metadata)},
-            {"features", to_hex(invoice->features)},
-            {"routes", routes},
-            {"payee", to_hex(invoice->payee)}};
+    return {
+        {"network", name_of(invoice->network)},
+        {"amount_msat", invoice->amount ? Json(std::to_string(invoice->amount->raw())) : Json()},
+        {"created_at", to_unix_seconds(invoice->created_at)},
+        {"expiry", invoice->expiry.count()},
+        {"payment_hash", invoice->payment_hash.hex()},
+        {"payment_secret", to_hex(invoice->payment_secret)},
+        {"description", invoice->description ? Json(*invoice->description) : Json()},
+        {"description_hash", hex_or_null(invoice->description_hash)},
+        {"min_final_cltv", invoice->min_final_cltv},
+        {"metadata", hex_or_null(invoice->metadata)},
+        {"features", to_hex(invoice->features)},
+        {"routes", routes},
+        {"payee", to_hex(invoice->payee)}};
 }
 
 std::optional<std::string> write(const Json& order) {
