@@ -18,6 +18,7 @@ using namespace bolt11;
 
 constexpr std::size_t kInvoiceSizeMax = 7089;  // As LND: the most that a QR code can carry.
 constexpr std::string_view kScheme = "lightning:";
+constexpr int kRecoveryIdMax = 3;
 
 // What has been read so far. Of a field that may come once the first valid one counts.
 struct Draft {
@@ -281,6 +282,8 @@ std::optional<crypto::Point> verify_signature(const Bech32& text,
     crypto::RecoverableSignature signature{};
     std::ranges::copy(BytesView{bytes}.first(64), signature.compact.begin());
     signature.recovery_id = std::to_integer<int>(bytes.back());
+    // A named payee needs none, but it is in the text: no other text may be this invoice.
+    if (signature.recovery_id > kRecoveryIdMax) return std::nullopt;
     const auto digest = signing_digest(text.prefix, GroupsView{text.data}.first(split));
     if (!payee) return crypto::ecdsa_recover(signature, digest);
     if (!crypto::ecdsa_verify(*payee, digest, signature.compact)) return std::nullopt;

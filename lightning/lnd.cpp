@@ -3,6 +3,7 @@
 // Certainly not paid: a payment that the send or track call shows as FAILED, or an error of LND's
 // own to the telling when track knows of no such payment. Code 6 (it is under way, or paid) is
 // neither, and so is every time-out; NotFound alone only says that this node never began it.
+#include <atomic>
 #include <utility>
 
 #include "node_backend.h"
@@ -20,6 +21,9 @@ constexpr std::int64_t kNotFound = 5;
 constexpr std::int64_t kAlreadyExists = 6;
 constexpr std::int64_t kInternal = 13;
 constexpr std::int64_t kUnavailable = 14;
+
+// It has no code of its own for that.
+constexpr std::string_view kDenied = "permission denied";
 
 // LND gives up looking for a route after pay_time, and then still has to say so.
 constexpr Milliseconds kAfterPayTime{10'000};
@@ -87,24 +91,29 @@ public:
     }
 
     Result<NodeStatus, BackendError> status() override {
-        const auto info = call(get("/v1/getinfo", options().receive_credential));
-        if (!info) return fail(BackendError::Unreachable);
-        if (info->is_success()) {
-            NodeStatus status{.version = text_at(info->json, "version").value_or(""),
-                              .network = std::nullopt,
-                              .synced = flag_at(info->json, "synced_to_chain")};
-            const Json& chains = member(info->json, "chains");
-            if (chains.is_array() && !chains.empty()) {
-                status.network = network_from(text_at(chains.front(), "network").value_or(""));
-            }
-            return status;
+        // A macaroon for invoices alone may not ask who it is, and LND notes each try as an error.
+        if (may_ask_info_) {
+            const auto info = call(get("/v1/getinfo", options().receive_credential));
+            if (!info) return fail(BackendError::Unreachable);
+            if (info->is_success()) return status_of(info->json);
+            may_ask_info_ =
+                text_at(info->json, "message").value_or("").find(kDenied) == std::string::npos;
         }
-        // A macaroon for invoices alone may not ask that.
         TRY_VOID(look(get("/v1/invoices?num_max_invoices=1", options().receive_credential)));
         return NodeStatus{};
     }
 
 private:
+    static NodeStatus status_of(const Json& info) {
+        NodeStatus status{.version = text_at(info, "version").value_or(""),
+                          .network = std::nullopt,
+                          .synced = flag_at(info, "synced_to_chain")};
+        const Json& chains = member(info, "chains");
+        if (chains.is_array() && !chains.empty()) {
+            status.network = network_from(text_at(chains.front(), "network").value_or(""));
+        }
+        return status;
+    }
     static std::optional<PaymentHash> pushed(const Json& message) {
         const auto hash = bytes32_at(member(message, "result"), "r_hash");
         return hash ? std::optional{PaymentHash{*hash}} : std::nullopt;
@@ -163,6 +172,8 @@ private:
     }
     // Its gateway wants the padding.
     static std::string in_path(const PaymentHash& hash) { return to_base64url(hash.bytes()) + "="; }
+
+    std::atomic<bool> may_ask_info_ = true;  // Until it is seen that the macaroon is not for that.
 };
 
 }  // namespace

@@ -172,10 +172,10 @@ void check_node(const Config& config, const LightningNodeKind& kind, const Envir
 
 const std::vector<LightningNodeKind>& lightning_node_kinds() {
     static const std::vector<LightningNodeKind> kKinds{
-        {"lnd", &Config::lnd, "invoice_macaroon", "pay_macaroon", false, false},
+        {"lnd", &Config::lnd, "invoice_macaroon", "pay_macaroon", false, true},
         {"cln", &Config::cln, "invoice_rune", "pay_rune", false, false},
         {"phoenixd", &Config::phoenixd, "limited_password", "password", false, false},
-        {"lnbits", &Config::lnbits, "invoice_key", "admin_key", false, false},
+        {"lnbits", &Config::lnbits, "invoice_key", "admin_key", false, true},
         {"nwc", &Config::nwc, "receive_uri", "pay_uri", true, true}};
     return kKinds;
 }

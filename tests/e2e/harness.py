@@ -275,11 +275,17 @@ class NodeCase(unittest.TestCase):
         path.write_text(text)
         return path
 
-    def _end(self) -> None:
+    def failed(self) -> bool:
+        """So far. Each cleanup begins with a clean outcome, but what failed before it is in the result."""
         outcome = getattr(self, "_outcome", None)
-        failed = outcome is not None and not outcome.success
+        if outcome is None:
+            return False
+        known = getattr(outcome.result, "failures", []) + getattr(outcome.result, "errors", [])
+        return not outcome.success or any(test is self for test, _ in known)
+
+    def _end(self) -> None:
         for node in self.nodes:
-            if failed:
+            if self.failed():
                 print(f"--- log of {node.folder.name}\n{node.process.log_end()}", file=sys.stderr)
             if node.process.running:
                 node.kill()

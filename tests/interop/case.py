@@ -94,7 +94,7 @@ class WalletCase(harness.NodeCase):
         return mint.start()
 
     def _end_mint(self, mint: peers.Mint) -> None:
-        if not self._outcome.success:
+        if self.failed():
             print(f"--- log of {mint.name}\n{mint.log_end()}", file=sys.stderr)
         if mint.running:
             mint.kill()

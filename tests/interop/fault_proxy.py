@@ -8,6 +8,9 @@
 A fault is a function of an Exchange: it may forward the request (once, twice, never), answer (as the
 mint did, otherwise, in part) or close. Exchanges that no rule wants are passed on as they are.
 WebSockets are tunnelled. One request per connection, on both sides, so nothing outlives its fault.
+
+With `tls`, a pair of files, it listens as who has that key, and trusts nobody else to be the one behind
+it. With `streams` an answer that no rule wants goes on piece by piece, as it comes, however long.
 """
 import dataclasses
 import http.client
@@ -15,6 +18,7 @@ import http.server
 import re
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -46,7 +50,10 @@ class Exchange:
 
     def forward(self) -> Reply:
         """Asks the mint, now; asks again if called again."""
-        connection = http.client.HTTPConnection(*self._proxy.upstream, timeout=FORWARD_SECONDS)
+        try:
+            connection = self._proxy.connection()
+        except OSError as error:
+            raise MintAway(str(error)) from error
         try:
             connection.request(self.method, self.path, self.body or None,
                                {**self._headers, "connection": "close"})
@@ -217,8 +224,9 @@ class Rule:
 
 
 class FaultProxy:
-    def __init__(self, upstream: tuple, listen: tuple = ("127.0.0.1", 0)):
-        self.upstream = upstream
+    def __init__(self, upstream: tuple, listen: tuple = ("127.0.0.1", 0), tls: tuple | None = None,
+                 streams: bool = False):
+        self.upstream, self.tls, self.streams = upstream, tls, streams
         # (method, path, body, status) of what the mint was asked and answered, in order.
         self.seen: list = []
         self._rules: list[Rule] = []
@@ -226,7 +234,21 @@ class FaultProxy:
         self._listen = listen
         self._server: _Server | None = None
         self.open()
-        self.url = f"http://{self._listen[0]}:{self._listen[1]}"
+        self.url = f"http{'s' if tls else ''}://{self._listen[0]}:{self._listen[1]}"
+
+    def connection(self) -> http.client.HTTPConnection:
+        """To whoever is behind it."""
+        if self.tls is None:
+            return http.client.HTTPConnection(*self.upstream, timeout=FORWARD_SECONDS)
+        return http.client.HTTPSConnection(*self.upstream, timeout=FORWARD_SECONDS,
+                                           context=ssl.create_default_context(cafile=self.tls[0]))
+
+    def as_server(self, connection: socket.socket) -> socket.socket:
+        if self.tls is None:
+            return connection
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.tls)
+        return context.wrap_socket(connection, server_side=True)
 
     def on(self, method: str, path: str, fault, times: int = 1, after: int = 0) -> Rule:
         """The fault, for the next `times` requests whose path begins as the pattern says, after
@@ -264,10 +286,11 @@ class FaultProxy:
         with self._lock:
             self.seen.append((exchange.method, exchange.path, exchange.body, reply.status))
 
-    def handle(self, exchange: Exchange) -> None:
+    def rule_for(self, method: str, path: str) -> Rule | None:
         with self._lock:
-            rule = next((rule for rule in self._rules
-                         if rule.takes(exchange.method, exchange.path)), None)
+            return next((rule for rule in self._rules if rule.takes(method, path)), None)
+
+    def handle(self, exchange: Exchange, rule: Rule | None) -> None:
         try:
             (rule.fault if rule else pass_on)(exchange)
         except MintAway:
@@ -291,31 +314,68 @@ class _Server(http.server.ThreadingHTTPServer):
         pass  # Connections that break are what this is for.
 
 
+def _relay(one: socket.socket, other: socket.socket) -> None:
+    """By one thread: TLS is no two-way street for threads."""
+    ends = {one: other, other: one}
+    while True:
+        ready = [end for end in ends if isinstance(end, ssl.SSLSocket) and end.pending()]
+        ready = ready or select.select(list(ends), [], [], FORWARD_SECONDS)[0]
+        if not ready:
+            return
+        for end in ready:
+            end.settimeout(0)
+            try:
+                data = end.recv(65536)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                continue  # TLS's own, or nothing.
+            if not data:
+                return
+            ends[end].settimeout(FORWARD_SECONDS)
+            ends[end].sendall(data)
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def setup(self) -> None:
+        self.request = self.server.proxy.as_server(self.request)
+        super().setup()
+
+    def finish(self) -> None:
+        try:
+            super().finish()
+        finally:
+            self.request.close()
+
     def _any(self) -> None:
         self.close_connection = True
+        proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        if self.headers.get("upgrade"):
-            self._tunnel()
+        is_socket = bool(self.headers.get("upgrade"))
+        rule = None if is_socket else proxy.rule_for(self.command, self.path)
+        if is_socket or (proxy.streams and rule is None):
+            self._tunnel(body, is_socket)
         else:
-            self.server.proxy.handle(Exchange(self, self.server.proxy, body))
+            proxy.handle(Exchange(self, proxy, body), rule)
 
     do_GET = do_POST = do_OPTIONS = do_HEAD = do_PUT = do_DELETE = _any
 
-    def _tunnel(self) -> None:
-        """A WebSocket: bytes both ways until either side ends."""
-        with socket.create_connection(self.server.proxy.upstream, FORWARD_SECONDS) as mint:
-            head = f"{self.requestline}\r\n{self.headers.as_string().strip()}\r\n\r\n"
-            mint.sendall(head.replace("\r\n", "\n").replace("\n", "\r\n").encode("latin-1"))
-            ends = {self.connection: mint, mint: self.connection}
-            while True:
-                for end in select.select(list(ends), [], [], FORWARD_SECONDS)[0]:
-                    data = end.recv(65536)
-                    if not data:
-                        return
-                    ends[end].sendall(data)
+    def _tunnel(self, body: bytes, is_socket: bool) -> None:
+        """Bytes both ways until either side ends."""
+        behind = self.server.proxy.connection()
+        try:
+            behind.connect()
+            headers = [(name, value) for name, value in self.headers.items()
+                       if is_socket or name.lower() != "connection"]
+            if not is_socket:
+                headers.append(("Connection", "close"))
+            lines = [self.requestline, *(f"{name}: {value}" for name, value in headers), "", ""]
+            behind.sock.sendall("\r\n".join(lines).encode("latin-1") + body)
+            _relay(self.connection, behind.sock)
+        except OSError:
+            pass  # Either side has left.
+        finally:
+            behind.close()
 
     def log_message(self, *_) -> None:
         pass

@@ -393,6 +393,16 @@ TEST_CASE("bolt11: a named payee must have signed, with a low S; a recovered one
     CHECK_EQ(error_of(forge("lnbc", named)), Bolt11Error::Signature);
 }
 
+TEST_CASE("bolt11: a recovery id that is none is refused, where a payee is named, too") {
+    auto fields = plain_fields();
+    fields.emplace_back(19, to_groups(generator_times(node_key()).compressed()));
+    const auto text = forge("lnbc", fields);
+    REQUIRE(parse_bolt11(text).has_value());
+    auto decoded = *decode_bech32(text);
+    decoded.data[decoded.data.size() - 2] ^= 1;  // The id's bit of 32.
+    CHECK_EQ(error_of(encode_bech32("lnbc", decoded.data)), Bolt11Error::Signature);
+}
+
 TEST_CASE("bolt11: another amount under the same signature is not the payee's invoice") {
     const auto text = forge("lnbc20m", plain_fields());
     const auto decoded = *decode_bech32(text);

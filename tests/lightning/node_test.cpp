@@ -225,6 +225,31 @@ TEST_CASE("lnd: its own certificate is taken where it was given, and no other") 
     CHECK_EQ(node.invoices_made(), 1);
 }
 
+TEST_CASE("lnd: a macaroon that may not ask who the node is does so once") {
+    struct InvoicesOnly final : http::Client {
+        int asked = 0;
+        bool starting = false;
+        Result<http::Response, http::ClientError> call(
+            const http::ClientRequest& request) override {
+            if (request.url.find("/v1/getinfo") == std::string::npos) {
+                return http::json_response(200, R"({"invoices":[]})");
+            }
+            ++asked;
+            return http::json_response(
+                500, starting ? R"({"code":2,"message":"the RPC server is starting up"})"
+                              : R"({"code":2,"message":"permission denied","details":[]})");
+        }
+    } client;
+    NodeOptions options;
+    options.url = "https://127.0.0.1:8080";
+    const auto node = make_lnd(std::move(options), client);
+    client.starting = true;
+    CHECK(node->status().has_value());
+    client.starting = false;
+    for (int i = 0; i < 3; ++i) CHECK(node->status().has_value());
+    CHECK_EQ(client.asked, 2);
+}
+
 TEST_CASE("lnd, phoenixd, lnbits: what a node pushes is a hint to ask, and nothing else") {
     struct Case {
         std::string_view kind;
