@@ -124,6 +124,7 @@ boost::asio::mutable_buffer UpstreamConnection::room(std::size_t bytes_max) {
 
 std::size_t UpstreamConnection::took(const NetError& error, std::size_t n, std::size_t free) {
     has_ended_well_ = error == boost::asio::error::eof;
+    is_at_end_ = error && error != boost::asio::error::operation_aborted;
     comes_in_bulk_ = n == free;
     end_ += n;
     return n;
@@ -131,7 +132,7 @@ std::size_t UpstreamConnection::took(const NetError& error, std::size_t n, std::
 
 Task<std::size_t> UpstreamConnection::read(std::size_t bytes_max, Milliseconds timeout) {
     const auto free = room(bytes_max);
-    if (free.size() == 0) co_return 0;
+    if (is_at_end_ || free.size() == 0) co_return 0;
     deadline_.set(timeout);
     const auto [error, n] = stream_ ? co_await stream_->async_read_some(free, as_result)
                                     : co_await socket_.async_read_some(free, as_result);
@@ -141,7 +142,7 @@ Task<std::size_t> UpstreamConnection::read(std::size_t bytes_max, Milliseconds t
 
 Task<std::size_t> UpstreamConnection::read_beside(std::size_t bytes_max) {
     const auto free = room(bytes_max);
-    if (free.size() == 0) co_return 0;
+    if (is_at_end_ || free.size() == 0) co_return 0;
     const auto [error, n] = stream_ ? co_await stream_->async_read_some(free, as_result)
                                     : co_await socket_.async_read_some(free, as_result);
     co_return took(error, n, free.size());

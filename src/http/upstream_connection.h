@@ -70,6 +70,7 @@ private:
     bool has_expired_ = false;
     bool is_closed_ = false;
     bool has_ended_well_ = false;
+    bool is_at_end_ = false;  // Asio waits for another event then, and there may be none.
 };
 
 }  // namespace nutgate::http

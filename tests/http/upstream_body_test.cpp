@@ -111,6 +111,23 @@ TEST_CASE("upstream: the rest of a body follows its beginning, with its length o
     CHECK(server.accepted() == 1);  // One connection did for both.
 }
 
+TEST_CASE("upstream: one that leaves before the rest was sent is not waited for") {
+    // It hears on, or it is gone altogether; either way it says no more.
+    for (const bool hears : {true, false}) {
+        CAPTURE(hears);
+        RawServer server{[hears](RawSocket& socket, std::size_t) {
+            socket.read_until("first,");
+            socket.finish_sending();
+            if (hears) socket.read_to_end();
+        }};
+        metrics::Registry metrics;
+        const auto client = make_upstream_client(options_for(server), metrics);
+        Loop loop;
+        Pieces rest{{"second,"}, Pieces::End::Silence};
+        CHECK(loop.run(call(*client, rest, 1'000'000)).failure == UpstreamFailure::Broken);
+    }
+}
+
 TEST_CASE("upstream: an answer that comes before the rest was sent ends the sending") {
     // The first never reads more than the head; the second says so and closes at once.
     for (const bool closes : {false, true}) {
