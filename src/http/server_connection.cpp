@@ -310,8 +310,9 @@ Task<void> Connection::dispatch(const Endpoint& endpoint) {
     if (answer_ == Answer::None && body_failure_ && !has_failed) {
         co_await refuse_body();
     } else if (answer_ == Answer::None) {
-        if (!has_failed)
+        if (!has_failed && !has_peer_closed_) {
             log::error("http_route_without_answer", {{"route", endpoint.route.pattern}});
+        }
         co_await respond(server_.error_answer(request_, kFailed));
     }
 }

@@ -161,7 +161,7 @@ TEST_CASE("reach: DNS rebinding: the connection goes to the address that was che
     std::string seen;
     RawServer server{[&seen](RawSocket& socket, std::size_t) {
         seen = RawServer::read_request(socket);
-        socket.send(RawServer::answer(200, "here"));
+        socket.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhere");
     }};
     // A name that nobody but this resolver knows: a second look-up elsewhere would find nothing;
     // a second one here, something else.
@@ -178,7 +178,7 @@ TEST_CASE("reach: DNS rebinding: the connection goes to the address that was che
     CHECK(names.asked() == 1);
     CHECK(seen.find("Host: mint.example:" + std::to_string(server.port()) + "\r\n") !=
           std::string::npos);
-    // The server has closed: the connection is made anew, to the address that was checked.
+    // The server closes: the connection is made anew, to the address that was checked.
     const auto again = client->call(get_public(on_port("mint.example", server)));
     REQUIRE(again);
     CHECK(again->body == "here");
