@@ -275,10 +275,7 @@ Result<void, StartError> Node::make_models(const Environment& environment) {
     }
     TRY(auto models, sold(config_));
     make_rates();
-    auto made = proxy::Models::make(std::move(models), *btc_usd_, clock_.now());
-    if (!made) return fail(StartError{"the list of models is not valid"});
-    models_.emplace(*std::move(made));
-    return {};
+    return begin_selling(models);
 }
 
 // Nobody is asked for what nobody needs.

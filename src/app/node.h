@@ -88,6 +88,7 @@ private:
     std::unique_ptr<cashu::MintClient> way_to(const cashu::MintUrl& mint);
     std::unique_ptr<cashu::MintClient> way_of_operator(const cashu::MintUrl& mint);
     Result<void, StartError> make_models(const Environment& environment);
+    Result<void, StartError> begin_selling(const std::vector<proxy::Model>& models);
     Result<std::vector<proxy::Model>, StartError> sold(const Config& config) const;
     Result<std::size_t, std::vector<Mistake>> read_prices();
     void make_rates();

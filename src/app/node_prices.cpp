@@ -4,6 +4,7 @@
 
 #include "node.h"
 #include "nutgate/base/log.h"
+#include "nutgate/base/verify.h"
 #include "price_config.h"
 #include "price_file.h"
 
@@ -17,12 +18,17 @@ std::string words(proxy::ModelsError error) {
         case proxy::ModelsError::TooExpensive:
             return "has a price by which a request could cost more than there is";
         case proxy::ModelsError::Duplicate:
+            return "has the name of another one";
         case proxy::ModelsError::NoUpstream:
+            return "has no upstream, too many, or none with a weight";
         case proxy::ModelsError::NoEndpoint:
+            return "is sold nowhere: on none of its `endpoints` (without them, those of text) is "
+                   "there both an upstream that serves it and a price for what is counted";
         case proxy::ModelsError::BadBounds:
-            break;
+            return "has a bound that is none: `context` and `output_max` are more than zero, and "
+                   "no output is more than the context";
     }
-    return "is no list of prices for these models";
+    return "";
 }
 
 }  // namespace
@@ -36,6 +42,24 @@ Result<std::vector<proxy::Model>, StartError> Node::sold(const Config& config) c
         models.push_back(*std::move(one));
     }
     return models;
+}
+
+Result<void, StartError> Node::begin_selling(const std::vector<proxy::Model>& models) {
+    auto made = proxy::Models::make(models, *btc_usd_, clock_.now());
+    if (made) {
+        models_.emplace(*std::move(made));
+        return {};
+    }
+    // The first that is wrong: those before it can be sold without it.
+    std::vector<proxy::Model> some;
+    for (const proxy::Model& model : models) {
+        some.push_back(model);
+        const auto tried = proxy::Models::make(some, *btc_usd_, clock_.now());
+        if (tried) continue;
+        return fail(StartError{"model " + model.id.text() + " " + words(tried.error())});
+    }
+    VERIFY(false);
+    return {};
 }
 
 Result<std::size_t, std::vector<Mistake>> Node::take_prices() {
