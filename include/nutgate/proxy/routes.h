@@ -2,6 +2,9 @@
 // and without "v1/", the list with and without a slash at its end. Every other path that others
 // sell is not taken, and so answered 404: what is stored there would be in the operator's account,
 // for every buyer to see.
+//
+// A body that did not come with its head is read only once its key is known to be one, and of a
+// form whose file can pass through it is read as it is sent on.
 #pragma once
 
 #include <cstddef>
