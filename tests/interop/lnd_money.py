@@ -11,6 +11,7 @@ class Sold(LndCase):
     def test_an_invoice_a_chat_a_refund_and_a_payout(self) -> None:
         told = json.loads(self.node.command("doctor", "--config", self.config_file, "--json").stdout)
         self.assertTrue(told["well"], told)
+        self.assertTrue(told["lightning"][0]["run_against_a_real_node"])
         self.note(f"doctor: {told['lightning'][0]}")
 
         order = self.order(1000)
