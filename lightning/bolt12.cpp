@@ -216,7 +216,7 @@ Offer read_offer(Records& records) {
 
 bool answers_an_offer(const Offer& offer) { return offer.issuer_id || !offer.paths.empty(); }
 
-void check_request(Records& records, const InvoiceRequest& request, bool has_quantity) {
+void check_request(Records& records, const Bolt12InvoiceRequest& request, bool has_quantity) {
     const Offer& offer = request.offer;
     if (!answers_an_offer(offer)) {
         if (!request.amount || !offer.description) records.fault(Error::FieldMissing);
@@ -232,8 +232,8 @@ void check_request(Records& records, const InvoiceRequest& request, bool has_qua
     }
 }
 
-InvoiceRequest read_request(Records& records) {
-    InvoiceRequest request;
+Bolt12InvoiceRequest read_request(Records& records) {
+    Bolt12InvoiceRequest request;
     request.offer = read_offer(records);
     const Bytes* const metadata = records.find(0);
     if (metadata == nullptr) {
@@ -275,7 +275,7 @@ bool may_sign(const Offer& offer, const ByteArray<33>& node) {
                                [&](const auto& path) { return path.hops.back().node == node; });
 }
 
-Bolt12Invoice read_invoice(Records& records, InvoiceRequest request) {
+Bolt12Invoice read_invoice(Records& records, Bolt12InvoiceRequest request) {
     constexpr std::size_t kExpiryBytesMax = 4;
     const auto paths = read_paths(records, 160);
     if (paths.empty() || count_payinfos(records) != paths.size()) {
@@ -400,7 +400,7 @@ Result<Offer, Error> parse_offer(std::string_view text) {
     return offer;
 }
 
-Result<InvoiceRequest, Error> parse_invoice_request(std::string_view text) {
+Result<Bolt12InvoiceRequest, Error> parse_invoice_request(std::string_view text) {
     TRY(auto records, read_records(Kind::Request, text, "lnr1"));
     auto request = read_request(records);
     if (!records.fault()) check_signature(records, "invoice_request", request.payer);

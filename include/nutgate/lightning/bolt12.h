@@ -50,7 +50,7 @@ struct Offer {
     bool is_for(const ChainHash& chain) const;
 };
 
-struct InvoiceRequest {
+struct Bolt12InvoiceRequest {
     Offer offer;  // What it repeats of the offer; without paths and issuer it answers to none.
     Bytes metadata;
     ChainHash chain = bitcoin_chain();
@@ -61,7 +61,7 @@ struct InvoiceRequest {
 };
 
 struct Bolt12Invoice {
-    InvoiceRequest request;
+    Bolt12InvoiceRequest request;
     std::vector<BlindedPath> paths;
     Time created_at;
     Seconds expiry{7200};
@@ -84,7 +84,7 @@ enum class Bolt12Error {
 
 // "lno1…", "lnr1…", "lni1…", of either case, perhaps in pieces joined by '+'.
 Result<Offer, Bolt12Error> parse_offer(std::string_view text);
-Result<InvoiceRequest, Bolt12Error> parse_invoice_request(std::string_view text);
+Result<Bolt12InvoiceRequest, Bolt12Error> parse_invoice_request(std::string_view text);
 // Signed by the offer's issuer, or by the end of one of its paths. That its request is ours its
 // caller has to see.
 Result<Bolt12Invoice, Bolt12Error> parse_bolt12_invoice(std::string_view text);
