@@ -174,6 +174,15 @@ class Lifecycle(harness.NodeCase):
         node.stop()
         node.audit()
 
+    def test_a_model_that_cannot_be_sold_is_named_with_the_reason(self) -> None:
+        _, config = self.upstream(1000, 1000)
+        # Priced by the second of sound, and sold, as models are by default, for text.
+        mute = ('[[model]]\nid = "mute"\nupstreams = ["u"]\ncontext = 1000\noutput_max = 100\n'
+                'price.audio_second_msat = 10\n')
+        node = harness.Nutgate(self.folder / "node", "--config", self.config(config + mute))
+        with self.assertRaisesRegex(AssertionError, r"(?s)exit 1.*model mute is sold nowhere"):
+            node.start()
+
     def test_the_operators_face_is_the_operators(self) -> None:
         node = self.nutgate()
         operator = node.operator_url()
