@@ -134,6 +134,13 @@ class Forms(harness.NodeCase):
         client.close()
         self.ended(0)
 
+    def test_a_node_that_dies_while_a_file_passes_has_charged_nothing(self) -> None:
+        self.open_form()
+        self.assertTrue(Upstream.begun.wait(harness.PATIENCE), "its beginning has passed")
+        self.node.kill()
+        self.node.start()
+        self.ended(0)
+
 
 if __name__ == "__main__":
     unittest.main()
