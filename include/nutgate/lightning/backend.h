@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "nutgate/base/amount.h"
 #include "nutgate/base/clock.h"
@@ -58,6 +59,8 @@ enum class BackendError {
     NotFound,     // A look-up found no payment of that hash. It may come yet: this proves nothing.
 };
 
+class OfferBackend;  // offers.h
+
 // Thread-safe. Every call returns within the time-out its constructor was given.
 class LightningBackend {
 public:
@@ -81,6 +84,9 @@ public:
     // Only a hint to ask: nothing is ever credited on it. One listener set; set before the first
     // call.
     virtual void on_change(std::function<void(const PaymentHash&)> hint) = 0;
+
+    // Those of its nodes that can make offers, in the order of preference. Most can't.
+    virtual std::vector<OfferBackend*> offers() { return {}; }
 };
 
 }  // namespace nutgate

@@ -42,6 +42,7 @@ struct Capabilities {
     bool opens = false;       // open() makes something to be paid.
     bool refunds = false;     // A balance can leave by it.
     bool reversible = false;  // What is settled can be taken back by the payer.
+    bool offers = false;      // open_offer() makes something to be paid again and again.
     Msat amount_min;
     Msat amount_max;
     Funds funds = Funds::InWallet;
@@ -71,6 +72,31 @@ struct Observation {
     std::string holder = {};
 };
 
+// A lasting way in: what is paid to it, by whom and how often ever, is that key's.
+struct OfferPlan {
+    std::string label;           // Our own name of it, stored before open_offer().
+    std::optional<Msat> amount;  // Of each payment. Empty: the payer says.
+    std::string memo;
+};
+
+struct OfferPresentation {
+    std::string text;       // What the payer's wallet takes: a BOLT12 offer.
+    std::string reference;  // Names the offer: its OfferId, in hex.
+    std::string holder;     // Of Funds::AtMethod: whose arrivals it is among.
+};
+
+struct Arrival {
+    std::string offer;      // Its OfferPresentation::reference; perhaps of an offer not ours.
+    std::string reference;  // Names the money event: the payment hash, in hex.
+    Msat amount;            // What arrived.
+};
+
+struct Arrivals {
+    std::vector<Arrival> arrivals;
+    std::string mark;  // Whence to ask on; stored in the transaction that credits these.
+    bool is_more = false;
+};
+
 enum class PaymentError {
     Unsupported,  // This method does not do that.
     Rejected,     // Understood and refused.
@@ -94,6 +120,23 @@ public:
     virtual Result<Presentation, PaymentError> open(const Plan& plan) = 0;
     // The only source of truth about a payment.
     virtual Result<Observation, PaymentError> poll(std::string_view reference) = 0;
+
+    // As open(). Only of a method that has Capabilities::offers, as all below.
+    virtual Result<OfferPresentation, PaymentError> open_offer(const OfferPlan&) {
+        return fail(PaymentError::Unsupported);
+    }
+    // Of Funds::AtMethod: who has arrivals to tell of, and what came in there since `mark`, which
+    // is an earlier answer's or empty. The same may be told again.
+    virtual std::vector<std::string> offer_holders() { return {}; }
+    virtual Result<Arrivals, PaymentError> arrivals(std::string_view /*holder*/,
+                                                    std::string_view /*mark*/) {
+        return fail(PaymentError::Unsupported);
+    }
+    // Of Funds::InWallet: has what was paid to that offer become ecash, of which the wallet tells
+    // the Settler.
+    virtual Result<void, PaymentError> bring_in(std::string_view /*reference*/) {
+        return fail(PaymentError::Unsupported);
+    }
 };
 
 std::unique_ptr<PaymentMethod> make_cashu_method();
