@@ -320,10 +320,9 @@ struct Gateway::Impl {
                                            ClientWatch& watch) {
         const Model& model = flight.model();
         const Upstream& upstream = *model.upstreams[place].upstream;
-        const Time now = services.clock.now();
-        flight.upstream_called(row_names[index_of(model)].upstreams[place],
-                               services.models.cost_now(model, place, now),
-                               services.models.price_now(model, place, now));
+        const auto prices = services.models.route_now(model, place, services.clock.now());
+        flight.upstream_called(row_names[index_of(model)].upstreams[place], prices.cost,
+                               prices.charged);
         FormPassage* const passage = flight.passage();
         if (passage != nullptr) {
             // What has not got all of a request does no work.

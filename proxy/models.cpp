@@ -360,20 +360,15 @@ std::optional<Price> Models::price_now(const Model& model, Time now) const {
     return shelf.tags[index_of(model)].price.at(now, rate);
 }
 
-std::optional<Price> Models::cost_now(const Model& model, std::size_t place, Time now) const {
+Models::RoutePrices Models::route_now(const Model& model, std::size_t place, Time now) const {
     const auto rate = rate_at(now);
     Shelf& shelf = *shelf_;
     const Lock lock{shelf.mutex};
-    const auto& cost = shelf.tags[index_of(model)].routes[place].cost;
-    return cost ? cost->at(now, rate) : std::nullopt;
-}
-
-std::optional<Price> Models::price_now(const Model& model, std::size_t place, Time now) const {
-    const auto rate = rate_at(now);
-    Shelf& shelf = *shelf_;
-    const Lock lock{shelf.mutex};
-    const auto& price = shelf.tags[index_of(model)].routes[place].price;
-    return price ? price->at(now, rate) : std::nullopt;
+    const auto& route = shelf.tags[index_of(model)].routes[place];
+    RoutePrices now_prices;
+    if (route.cost) now_prices.cost = route.cost->at(now, rate);
+    if (route.price) now_prices.charged = route.price->at(now, rate);
+    return now_prices;
 }
 
 void Models::refresh(Time now) {

@@ -46,32 +46,55 @@ UpstreamGate::UpstreamGate(const UpstreamTraits& traits, const Clock& clock,
     VERIFY(calls_max_ > 0 && failures_max_ > 0 && rest_time_min_ > Milliseconds{});
 }
 
-Result<UpstreamGate::Call, UpstreamGate::Away> UpstreamGate::enter() {
+bool UpstreamGate::take_place() {
+    std::size_t calls = calls_.load(std::memory_order_relaxed);
+    do {
+        if (calls >= calls_max_) return false;
+    } while (!calls_.compare_exchange_weak(calls, calls + 1, std::memory_order_relaxed));
+    counts_.open.add(1);
+    return true;
+}
+
+void UpstreamGate::give_place() {
+    VERIFY(calls_.fetch_sub(1, std::memory_order_relaxed) > 0);
+    counts_.open.add(-1);
+}
+
+// Whether it is the probe.
+Result<bool, UpstreamGate::Away> UpstreamGate::enter_with_care() {
     const Time now = clock_.now();
-    const auto away = [this](Away::Why why, Milliseconds wait) {
-        counts_.skipped.add();
-        return fail(Away{why, wait});
-    };
     const std::lock_guard lock{mutex_};
-    if (calls_ >= calls_max_) return away(Away::Why::Busy, kBusyWait);
-    if (asked_wait_ && asked_wait_->has(now)) {
-        return away(Away::Why::AskedToWait, asked_wait_->end - now);
+    if (asked_wait_) {
+        if (asked_wait_->has(now))
+            return fail(Away{Away::Why::AskedToWait, asked_wait_->end - now});
+        asked_wait_.reset();
+        is_calm_ = !is_tripped_ && failures_ == 0;
     }
-    if (is_tripped_) {
-        if (rest_ && rest_->has(now)) return away(Away::Why::Resting, rest_->end - now);
-        if (is_probed_) return away(Away::Why::Resting, kProbeWait);
+    if (!is_tripped_) return false;
+    if (rest_ && rest_->has(now)) return fail(Away{Away::Why::Resting, rest_->end - now});
+    if (is_probed_) return fail(Away{Away::Why::Resting, kProbeWait});
+    is_probed_ = true;
+    return true;
+}
+
+Result<UpstreamGate::Call, UpstreamGate::Away> UpstreamGate::enter() {
+    if (!take_place()) {
+        counts_.skipped.add();
+        return fail(Away{Away::Why::Busy, kBusyWait});
     }
-    const bool is_probe = is_tripped_;
-    is_probed_ = is_probed_ || is_probe;
-    counts_.open.set(static_cast<std::int64_t>(++calls_));
-    return Call{*this, is_probe};
+    if (is_calm_) return Call{*this, false};
+    const auto is_probe = enter_with_care();
+    if (is_probe) return Call{*this, *is_probe};
+    give_place();
+    counts_.skipped.add();
+    return fail(is_probe.error());
 }
 
 void UpstreamGate::leave(bool is_probe) {
+    give_place();
+    if (!is_probe) return;
     const std::lock_guard lock{mutex_};
-    VERIFY(calls_ > 0);
-    counts_.open.set(static_cast<std::int64_t>(--calls_));
-    if (is_probe) is_probed_ = false;
+    is_probed_ = false;
 }
 
 void UpstreamGate::rest(Time now) {
@@ -87,8 +110,10 @@ UpstreamGate::Call::~Call() {
 
 void UpstreamGate::Call::answered() {
     gate_->counts_.answered.add();
+    if (gate_->is_calm_) return;
     const std::lock_guard lock{gate_->mutex_};
     gate_->failures_ = 0;
+    gate_->is_calm_ = !gate_->asked_wait_;
     if (!gate_->is_tripped_) return;
     gate_->is_tripped_ = false;
     gate_->rest_time_ = gate_->rest_time_min_;
@@ -101,6 +126,7 @@ void UpstreamGate::Call::failed() {
     const Time now = gate_->clock_.now();
     const std::lock_guard lock{gate_->mutex_};
     ++gate_->failures_;
+    gate_->is_calm_ = false;
     // Of those that were under way when the rest began the failures say nothing new.
     const bool begins = gate_->is_tripped_ ? is_probe_ : gate_->failures_ >= gate_->failures_max_;
     if (begins) gate_->rest(now);
@@ -111,6 +137,7 @@ void UpstreamGate::Call::asked_to_wait(Milliseconds wait) {
     const Time now = gate_->clock_.now();
     const Time end = now + std::min(wait, gate_->rest_time_max_);
     const std::lock_guard lock{gate_->mutex_};
+    gate_->is_calm_ = false;
     auto& asked = gate_->asked_wait_;
     if (!asked || !asked->has(now) || asked->end < end) asked = Interval{now, end};
 }

@@ -8,6 +8,7 @@
 // Thread-safe. It outlives its calls.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <optional>
@@ -71,6 +72,9 @@ private:
         metrics::Gauge& resting;
     };
     static Counts counts_of(const std::string& upstream, metrics::Registry& metrics);
+    Result<bool, Away> enter_with_care();
+    bool take_place();
+    void give_place();
     void leave(bool is_probe);
     void rest(Time now);
 
@@ -81,13 +85,17 @@ private:
     const Clock& clock_;
     const Counts counts_;
 
+    // All that a request asks of an upstream that works: threads meet in no lock.
+    std::atomic<std::size_t> calls_ = 0;
+    std::atomic<bool> is_calm_ = true;  // Nothing of what the mutex guards speaks against it.
+
     std::mutex mutex_;
-    std::size_t calls_ = 0;
     int failures_ = 0;  // Since the last answer.
     bool is_tripped_ = false;
     bool is_probed_ = false;
     Milliseconds rest_time_;
-    // A clock that is set back ends them: what begins in the future is not believed.
+    // Each ends with its time, or by a clock that is set back: what begins in the future is not
+    // believed.
     std::optional<Interval> rest_;
     std::optional<Interval> asked_wait_;
 };

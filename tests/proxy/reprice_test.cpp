@@ -76,9 +76,9 @@ TEST_CASE("reprice: a route's own price and cost change with the model's") {
     const KeyId key = node.make_key(10'000_msat);
     CHECK(ask(node, key) == 8_msat);  // 40 * 0.1 + 12 * 0.3 = 7.6.
     const proxy::Model& sold = node.models->all()[0];
-    CHECK(node.models->cost_now(sold, 0, node.clock.now()) == price_of(50, 100));
-    CHECK_FALSE(node.models->cost_now(sold, 1, node.clock.now()).has_value());
-    CHECK_FALSE(node.models->price_now(sold, 1, node.clock.now()).has_value());
+    CHECK(node.models->route_now(sold, 0, node.clock.now()).cost == price_of(50, 100));
+    CHECK_FALSE(node.models->route_now(sold, 1, node.clock.now()).cost.has_value());
+    CHECK_FALSE(node.models->route_now(sold, 1, node.clock.now()).charged.has_value());
 }
 
 TEST_CASE("reprice: what is not the same is refused, and nothing changes, not even a part") {

@@ -122,11 +122,12 @@ public:
     // no rate is known that is fresh enough. `model` is one of all(), whose own price is the one
     // that it began with.
     std::optional<Price> price_now(const Model& model, Time now) const;
-    // What the upstream at this place of the model's takes for it. Empty if that is not known, for
-    // want of a rate, too.
-    std::optional<Price> cost_now(const Model& model, std::size_t place, Time now) const;
-    // What is charged where that one serves, if it is not the model's price.
-    std::optional<Price> price_now(const Model& model, std::size_t place, Time now) const;
+    // Of the upstream at this place of the model's, as price_now().
+    struct RoutePrices {
+        std::optional<Price> cost;     // What it takes. Empty if that is not known.
+        std::optional<Price> charged;  // Where that one serves, if it is not the model's price.
+    };
+    RoutePrices route_now(const Model& model, std::size_t place, Time now) const;
 
     // From here on these prices, of the models and of their routes, all at once: requests that
     // money is held for keep theirs. They are the same models in the same order, priced for the
