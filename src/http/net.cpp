@@ -3,8 +3,18 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <ctime>
+
+#include "nutgate/base/verify.h"
 
 namespace nutgate::http {
+
+Monotonic::time_point about_now() {
+    timespec time{};
+    VERIFY(clock_gettime(CLOCK_MONOTONIC_COARSE, &time) == 0);
+    return Monotonic::time_point{std::chrono::seconds{time.tv_sec} +
+                                 std::chrono::nanoseconds{time.tv_nsec}};
+}
 
 Deadlines::Deadlines(boost::asio::io_context& io) : service{io}, timer_{io.get_executor()} {}
 
@@ -41,7 +51,7 @@ Deadline::Deadline(boost::asio::io_context& io, std::function<void()> pass)
 
 Deadline::~Deadline() { deadlines_.all_.erase(place_); }
 
-void Deadline::set(Milliseconds from_now) { set_at(Monotonic::now() + from_now); }
+void Deadline::set(Milliseconds from_now) { set_at(about_now() + kTick + from_now); }
 
 void Deadline::set_at(Monotonic::time_point at) {
     at_ = at;

@@ -29,6 +29,11 @@ using NetError = boost::system::error_code;
 // co_await still throws if it was cancelled meanwhile.
 inline constexpr auto as_result = boost::asio::as_tuple(use_task);
 
+// Monotonic's time by the kernel's last tick: up to kTick behind, and a quarter of the price. For
+// what is counted in seconds and asked for several times a request.
+Monotonic::time_point about_now();
+inline constexpr Milliseconds kTick{10};
+
 class Deadline;
 
 // All deadlines of one io_context, behind one timer. Setting one costs a store: nothing is queued,
@@ -58,7 +63,8 @@ private:
 // For one thing that can be late at one thing at a time. Belongs to its io_context's thread.
 class Deadline {
 public:
-    // `pass` is called once per set(); it may cancel operations, but destroy nothing.
+    // `pass` is called once per set(), not before its time and a kTick more late than Deadlines
+    // says; it may cancel operations, but destroy nothing.
     Deadline(boost::asio::io_context& io, std::function<void()> pass);
     ~Deadline();
     Deadline(const Deadline&) = delete;

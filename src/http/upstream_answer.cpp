@@ -148,7 +148,7 @@ Task<void> StreamedAnswer::hear() {
 
 Task<std::optional<StreamedAnswer::HeadFailure>> StreamedAnswer::read_head() {
     // Interim answers do not buy time.
-    const auto deadline = Monotonic::now() + limits_.head_timeout;
+    const auto deadline = about_now() + limits_.head_timeout;
     for (int interim = 0; interim < kInterimMax; ++interim) {
         std::size_t scanned = 0;
         auto size = whole_head(scanned);
@@ -157,7 +157,7 @@ Task<std::optional<StreamedAnswer::HeadFailure>> StreamedAnswer::read_head() {
             if (scanned >= limits_.head_bytes_max) {
                 co_return HeadFailure{UpstreamFailure::TooLarge, false};
             }
-            const auto left = std::chrono::ceil<Milliseconds>(deadline - Monotonic::now());
+            const auto left = std::chrono::ceil<Milliseconds>(deadline - about_now());
             const auto n = co_await connection_->read(limits_.head_bytes_max, left);
             if (n == 0) co_return HeadFailure{failure(), scanned == 0 && interim == 0};
             size = whole_head(scanned);

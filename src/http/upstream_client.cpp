@@ -302,13 +302,13 @@ Task<Result<std::unique_ptr<UpstreamAnswer>, UpstreamFailure>> PooledUpstreamCli
 
     if (auto kept = pools.take(id_)) {
         reused_.add();
-        const auto begin = Monotonic::now();
+        const auto begin = about_now();
         auto made = co_await attempt(std::move(kept), pools, request, head);
         if (!made.failure) co_return std::move(made.answer);
         if (!made.has_body) co_return fail(made.failure->why);
         const bool was_stale = made.failure->came_nothing &&
                                made.failure->why == UpstreamFailure::Broken &&
-                               Monotonic::now() - begin < kStaleShowsWithin;
+                               about_now() - begin < kStaleShowsWithin;
         const bool is_wanted =
             request.abandonment == nullptr || !request.abandonment->is_abandoned();
         const bool repeats =
