@@ -24,13 +24,15 @@ http::Response not_acceptable(const http::Request& request, int status, std::str
 }
 
 // What every answer of the public face carries. Browsers may call from other origins, but bring no
-// credentials of their own: keys are bearers (routstr-contract S8).
+// credentials of their own: keys are bearers (routstr-contract S8). What only they ask for is not
+// said to others.
 void complete_head(const std::string& origin, const http::Request& request,
                    http::Headers& headers) {
     headers.set("x-routstr-request-id", request.request_id);
     const bool is_mint = request.path.starts_with("/mint/");
     headers.set("Access-Control-Allow-Origin", is_mint ? "*" : origin);
     if (!is_mint && origin != "*") headers.add("Vary", "Origin");
+    if (!request.headers.find("origin")) return;
     headers.set("Access-Control-Expose-Headers",
                 "x-routstr-request-id, x-cashu, x-routstr-cost-msats, x-routstr-cost-usd, "
                 "x-routstr-input-cost-msats, x-routstr-output-cost-msats");
