@@ -48,8 +48,10 @@ std::optional<Selection> select_proofs(const std::vector<Candidate>& candidates,
                                        std::size_t inputs_max) {
     if (target == 0) return std::nullopt;
     const auto order = largest_first(candidates);
-    if (auto exact = exact_fit(candidates, order, target, inputs_max)) return exact;
-    return select_covering(candidates, target, inputs_max);
+    auto exact = exact_fit(candidates, order, target, inputs_max);
+    if (exact && exact->indices.size() <= kHandedOnMax) return exact;
+    auto covering = select_covering(candidates, target, inputs_max);
+    return covering ? covering : exact;
 }
 
 std::optional<Selection> select_covering(const std::vector<Candidate>& candidates, Amount target,

@@ -23,9 +23,14 @@ struct Selection {
     bool exact = false;  // total == target.
 };
 
-// Proofs worth `target` to the unit if there are such; otherwise the fewest, largest first, that a
-// swap turns into at least `target` after its fee. Proofs that cost more than they are worth are
-// never swapped. Empty if nothing up to `inputs_max` proofs suffices.
+// Of proofs that are handed on as they are. A token of more is too long for a header, and whoever
+// is given it pays its mint for each of them.
+inline constexpr std::size_t kHandedOnMax = 64;
+
+// Proofs worth `target` to the unit if there are such and they are few; otherwise the fewest,
+// largest first, that a swap turns into at least `target` after its fee. Proofs that cost more than
+// they are worth are never swapped. Many that fit exactly are better than none that a swap could be
+// paid with. Empty if nothing up to `inputs_max` proofs suffices.
 std::optional<Selection> select_proofs(const std::vector<Candidate>& candidates, Amount target,
                                        std::size_t inputs_max);
 // The second half of that: what is spent for at least `target` after its fee, never exact.

@@ -65,6 +65,18 @@ TEST_CASE("selection: proofs that fit exactly are handed on without a fee") {
     CHECK_EQ(total_of(candidates, selection->indices), 13);
 }
 
+TEST_CASE("selection: many small proofs are swapped, not handed on one by one") {
+    std::vector<Amount> amounts(kHandedOnMax + 1, 1);
+    CHECK(select_proofs(of(amounts), kHandedOnMax, 500)->exact);
+    amounts.push_back(256);
+    const auto swapped = select_proofs(of(amounts, 10), 256 + kHandedOnMax, 500);
+    REQUIRE(swapped);
+    CHECK_FALSE(swapped->exact);
+    CHECK(swapped->total >= 256 + kHandedOnMax + swapped->fee);
+    // Where nothing would pay for the swap, they are.
+    CHECK(select_proofs(of(amounts, 10), 256 + kHandedOnMax + 1, 500)->exact);
+}
+
 TEST_CASE("selection: otherwise the fewest and smallest that pay for themselves") {
     const auto one = select_proofs(of({64, 16, 1024}, 100), 10, 10);
     REQUIRE(one);
