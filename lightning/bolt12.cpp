@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "bolt12_format.h"
 #include "nutgate/base/bech32.h"
 #include "nutgate/crypto/curve.h"
 #include "nutgate/crypto/signature.h"
@@ -348,7 +349,6 @@ std::optional<std::string> joined(std::string_view text) {
 
 // Like bech32, but of a text that has no checksum.
 std::optional<Groups> groups_of(std::string_view text, std::string_view prefix) {
-    constexpr std::string_view kAlphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
     const bool has_upper = std::ranges::any_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
     const bool has_lower = std::ranges::any_of(text, [](char c) { return c >= 'a' && c <= 'z'; });
     if (has_upper && has_lower) return std::nullopt;
@@ -359,7 +359,7 @@ std::optional<Groups> groups_of(std::string_view text, std::string_view prefix) 
     if (!lower.starts_with(prefix)) return std::nullopt;
     Groups groups;
     for (const char c : std::string_view{lower}.substr(prefix.size())) {
-        const auto value = kAlphabet.find(c);
+        const auto value = bolt12::kLetters.find(c);
         if (value == std::string_view::npos) return std::nullopt;
         groups.push_back(static_cast<std::uint8_t>(value));
     }
@@ -379,24 +379,22 @@ Result<Records, Error> read_records(Kind kind, std::string_view text, std::strin
 
 }  // namespace
 
-ChainHash bitcoin_chain() {
-    static const auto kHash =
-        array_from_hex<32>("6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000");
-    return *kHash;
-}
-
 bool Offer::is_for(const ChainHash& chain) const {
     if (chains.empty()) return chain == bitcoin_chain();
     return std::ranges::find(chains, chain) != chains.end();
 }
 
 Result<Offer, Error> parse_offer(std::string_view text) {
-    TRY(auto records, read_records(Kind::Offer, text, "lno1"));
+    TRY(auto records, read_records(Kind::Offer, text, bolt12::kOfferPrefix));
     auto offer = read_offer(records);
     if (!answers_an_offer(offer)) records.fault(Error::FieldMissing);
     records.finish();
     if (records.fault()) return fail(*records.fault());
-    offer.id = lightning::merkle_root(records.all());
+    Bytes whole;
+    for (const TlvRecord& record : records.all()) {
+        whole.insert(whole.end(), record.whole.begin(), record.whole.end());
+    }
+    offer.id = crypto::sha256(whole);
     return offer;
 }
 

@@ -18,15 +18,24 @@ Hash256 branch(const Hash256& a, const Hash256& b) {
     return crypto::tagged_hash("LnBranch", {lesser, greater});
 }
 
+std::size_t big_size_bytes(std::uint64_t number) {
+    return number < 0xfd ? 1 : number <= 0xffff ? 3 : number <= 0xffffffff ? 5 : 9;
+}
+
 // As the record begins: the number of its type.
 BytesView type_of(const TlvRecord& record) {
-    ByteReader reader{record.whole};
-    (void)reader.big_size();
-    const std::size_t size = record.type < 0xfd          ? 1
-                             : record.type <= 0xffff     ? 3
-                             : record.type <= 0xffffffff ? 5
-                                                         : 9;
-    return BytesView{record.whole}.first(size);
+    return BytesView{record.whole}.first(big_size_bytes(record.type));
+}
+
+void append_number(Bytes& bytes, std::uint64_t number, std::size_t size) {
+    while (size-- > 0) bytes.push_back(static_cast<std::byte>(number >> (8 * size) & 0xff));
+}
+
+void append_big_size(Bytes& bytes, std::uint64_t number) {
+    const std::size_t size = big_size_bytes(number) - 1;
+    if (size == 0) return append_number(bytes, number, 1);
+    bytes.push_back(static_cast<std::byte>(size == 2 ? 0xfd : size == 4 ? 0xfe : 0xff));
+    append_number(bytes, number, size);
 }
 
 }  // namespace
@@ -69,6 +78,20 @@ std::optional<std::uint64_t> read_truncated(BytesView bytes, std::size_t size_ma
         return std::nullopt;
     }
     return ByteReader{bytes}.number(bytes.size());
+}
+
+void append_record(Bytes& stream, std::uint64_t type, BytesView value) {
+    append_big_size(stream, type);
+    append_big_size(stream, value.size());
+    stream.insert(stream.end(), value.begin(), value.end());
+}
+
+Bytes truncated(std::uint64_t number) {
+    Bytes bytes;
+    std::size_t size = 8;
+    while (size > 0 && number >> (8 * (size - 1)) == 0) --size;
+    append_number(bytes, number, size);
+    return bytes;
 }
 
 std::optional<std::vector<TlvRecord>> read_tlv_stream(BytesView bytes) {

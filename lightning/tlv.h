@@ -43,4 +43,8 @@ private:
 // A truncated number: big-endian, without leading zeros, at most `size_max` bytes.
 std::optional<std::uint64_t> read_truncated(BytesView bytes, std::size_t size_max = 8);
 
+// The caller writes them in ascending order.
+void append_record(Bytes& stream, std::uint64_t type, BytesView value);
+Bytes truncated(std::uint64_t number);
+
 }  // namespace nutgate::lightning

@@ -266,3 +266,42 @@ TEST_CASE("bolt12: what is no stream of records in the shortest form is refused"
     CHECK_EQ(lightning::read_truncated(*from_hex("0100")), 256);
     CHECK_EQ(lightning::read_truncated({}), 0);
 }
+
+TEST_CASE("bolt12: an offer that we write is the one that Core Lightning writes of the same") {
+    // An example of its documentation.
+    const std::string theirs =
+        "lno1qgsqvgnwgcg35z6ee2h3yczraddm72xrfua9uve2rlrm9deu7xyfzrcgqgn3qzs2ge5hx6pqwdskcefpzcss"
+        "xwz9sqkjtd8qwnx06lxckvu6g8w8t0ue0zsrfqqygj636s4sw7v6";
+    const auto parsed = parse_offer(theirs);
+    REQUIRE(parsed.has_value());
+    CHECK(to_hex(parsed->id) == "c5cde0292d56941940f8b10a4c9bdd1f8846d6041a61b3f7e0f87e105aa88121");
+    CHECK(write_offer({.network = Network::Regtest,
+                       .amount = 10'000_msat,
+                       .description = "Fish sale!",
+                       .issuer_id = *parsed->issuer_id}) == theirs);
+}
+
+TEST_CASE("bolt12: an offer that we write is read as it was meant, on each network") {
+    const auto issuer =
+        crypto::generator_times(*crypto::Scalar::from_hex(std::string(64, '7'))).compressed();
+    for (const Network network :
+         {Network::Bitcoin, Network::Testnet, Network::Signet, Network::Regtest, Network::Simnet}) {
+        for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 252, 253, 700}) {
+            const Bolt12OfferOrder order{
+                .network = network,
+                .metadata = Bytes(size, std::byte{5}),
+                .amount = size == 0 ? std::nullopt : std::optional{*Msat::from_raw(1LL << 40)},
+                .description = std::string(size, 'a') + "\xff",
+                .issuer_id = issuer};
+            const auto offer = parse_offer(write_offer(order));
+            REQUIRE(offer.has_value());
+            CHECK(offer->is_for(chain_of(network)));
+            CHECK(offer->chains.empty() == (network == Network::Bitcoin));
+            CHECK(offer->metadata.value_or(Bytes{}) == order.metadata);
+            CHECK(offer->amount.has_value() == order.amount.has_value());
+            if (order.amount) CHECK(*offer->amount == 1ULL << 40);
+            CHECK(offer->description->size() == std::min<std::size_t>(size + 1, 639));
+            CHECK(offer->issuer_id == issuer);
+        }
+    }
+}

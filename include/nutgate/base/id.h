@@ -71,8 +71,8 @@ private:
 using KeyId = ByteId<struct KeyIdTag, 16>;              // The public half of an sk- key.
 using PaymentHash = ByteId<struct PaymentHashTag, 32>;  // Names a Lightning payment, both ways.
 using Preimage = ByteId<struct PreimageTag, 32>;        // Proves that payment. A secret until paid.
-using OfferId = ByteId<struct OfferIdTag, 32>;      // The Merkle root of a BOLT12 offer's records.
-using TransferId = ByteId<struct TransferTag, 32>;  // Idempotency key of a ledger transfer.
+using OfferId = ByteId<struct OfferIdTag, 32>;          // SHA-256 of a BOLT12 offer's records.
+using TransferId = ByteId<struct TransferTag, 32>;      // Idempotency key of a ledger transfer.
 using HoldId = ByteId<struct HoldTag, 16>;
 using OperationId = ByteId<struct OperationTag, 16>;        // One wallet operation, across crashes.
 using TokenIdentity = ByteId<struct TokenIdentityTag, 32>;  // SHA-256 of a token's sorted Ys.

@@ -18,11 +18,13 @@
 #include "nutgate/base/id.h"
 #include "nutgate/base/result.h"
 #include "nutgate/crypto/hash.h"
+#include "nutgate/lightning/invoice.h"
 
 namespace nutgate {
 
 using ChainHash = ByteArray<32>;  // Of a chain's genesis block, as BOLT12 names chains.
 ChainHash bitcoin_chain();
+ChainHash chain_of(Network network);
 
 struct BlindedPath {
     Bytes first_node;  // A node's key (33 bytes), or a channel and a direction (9).
@@ -45,7 +47,7 @@ struct Offer {
     std::optional<std::string> issuer;
     std::optional<std::uint64_t> quantity_max;  // 0: any number.
     std::optional<ByteArray<33>> issuer_id;
-    crypto::Hash256 id{};  // The Merkle root of its records.
+    crypto::Hash256 id{};  // SHA-256 of its records, as Core Lightning names it.
 
     bool is_for(const ChainHash& chain) const;
 };
@@ -81,6 +83,15 @@ enum class Bolt12Error {
     FeatureUnknown,
     Signature,
 };
+
+struct Bolt12OfferOrder {
+    Network network = Network::Regtest;
+    Bytes metadata{};              // The issuer's own; keeps offers apart that are alike otherwise.
+    std::optional<Msat> amount{};  // Of each payment, not zero. Empty: the payer says.
+    std::string description{};     // '?' stands for what is no UTF-8.
+    ByteArray<33> issuer_id{};     // A point: the node that answers whoever wants to pay.
+};
+std::string write_offer(const Bolt12OfferOrder& order);
 
 // "lno1…", "lnr1…", "lni1…", of either case, perhaps in pieces joined by '+'.
 Result<Offer, Bolt12Error> parse_offer(std::string_view text);
