@@ -11,9 +11,6 @@ namespace {
 
 using Kind = http::ClientError::Kind;
 
-// An invoice, a payment with all its attempts: tens of kilobytes.
-constexpr std::size_t kAnswerBytesMax = 1024 * 1024;
-
 std::string without_query(const std::string& path) { return path.substr(0, path.find('?')); }
 
 }  // namespace
@@ -87,7 +84,7 @@ Result<NodeAnswer, Kind> NodeBackend::call(const NodeCall& to_make) const {
     request.body = to_make.body;
     request.content_type = to_make.content_type;
     request.timeout = to_make.timeout == Milliseconds{0} ? options_.timeout : to_make.timeout;
-    request.response_bytes_max = kAnswerBytesMax;
+    request.response_bytes_max = to_make.answer_bytes_max;
     request.first_line_only = to_make.first_line_only;
     const auto response = client_.call(request);
     if (!response) {

@@ -30,6 +30,8 @@ struct NodeCall {
     std::string content_type = "application/json";
     Milliseconds timeout{0};  // 0: the options' own.
     bool first_line_only = false;
+    // An invoice, a payment with all its attempts: tens of kilobytes.
+    std::size_t answer_bytes_max = 1024 * 1024;
 };
 
 // What a node calls its network. Empty: none that we know.

@@ -171,6 +171,17 @@ void NodesInOrder::on_change(std::function<void(const PaymentHash&)> hint) {
     for (const auto& member : members_) member->node.on_change(hint);
 }
 
+std::vector<OfferBackend*> NodesInOrder::offers() {
+    std::vector<OfferBackend*> found;
+    for (const bool up : {true, false}) {
+        for (const auto& member : members_) {
+            if (member->up != up) continue;
+            for (OfferBackend* offers : member->node.offers()) found.push_back(offers);
+        }
+    }
+    return found;
+}
+
 std::vector<NodesInOrder::Line> NodesInOrder::lines() const {
     std::vector<Line> found;
     for (const auto& member : members_) found.push_back({member->node.name(), member->up});

@@ -9,10 +9,13 @@
 #include "nutgate/crypto/hash.h"
 #include "nutgate/store/migration.h"
 #include "simulated_outcome.h"
+#include "simulated_store.h"
 
 namespace nutgate {
 namespace {
 
+using lightning::Trouble;
+using lightning::without_detail;
 using store::Reader;
 using store::Row;
 using store::StoreFailure;
@@ -24,7 +27,7 @@ constexpr std::string_view kJobName = "simulated lightning";
 
 // Of an invoice: `due_at` is when it is paid, by whomever; NULL if nobody means to. Of a payment:
 // when it ends. `settled_at` and `final_at` note that the time came and was told of; what is true
-// follows from the times alone.
+// follows from the times alone. What is paid to an offer gets its number then.
 constexpr store::Migration kMigrations[] = {{1, R"(CREATE TABLE simulated_invoice (
     hash BLOB PRIMARY KEY,
     label TEXT NOT NULL UNIQUE,
@@ -46,23 +49,23 @@ CREATE TABLE simulated_payment (
     due_at BIGINT NOT NULL,
     final_at BIGINT
 );
-CREATE INDEX simulated_payment_open ON simulated_payment (due_at) WHERE final_at IS NULL)"}};
-
-// A backend's error, or that the database failed, which to our callers is a node out of reach.
-struct Trouble {
-    explicit Trouble(BackendError error) : why{error} {}
-    explicit Trouble(const StoreFailure& failure) : why{BackendError::Unreachable}, store{true} {
-        log::warn("simulated_lightning_store", {{"detail", failure.detail}});
-    }
-    BackendError why;
-    bool store = false;
-};
-
-template <class T>
-Result<T, BackendError> without_detail(Result<T, Trouble> result) {
-    if (!result) return fail(result.error().why);
-    return *std::move(result);
-}
+CREATE INDEX simulated_payment_open ON simulated_payment (due_at) WHERE final_at IS NULL)"},
+                                            {2, R"(CREATE TABLE simulated_offer (
+    id BLOB PRIMARY KEY,
+    label TEXT NOT NULL UNIQUE,
+    bolt12 TEXT NOT NULL,
+    amount BIGINT
+);
+CREATE TABLE simulated_offer_payment (
+    hash BLOB PRIMARY KEY,
+    offer BLOB NOT NULL,
+    preimage BLOB NOT NULL,
+    amount BIGINT NOT NULL,
+    due_at BIGINT NOT NULL,
+    number BIGINT UNIQUE
+);
+CREATE INDEX simulated_offer_payment_open ON simulated_offer_payment (due_at)
+    WHERE number IS NULL)"}};
 
 // Columns: amount, preimage, due_at, settled_at.
 Payment incoming_payment(const Row& row, Time now) {
@@ -116,7 +119,8 @@ Holdings read_holdings(Reader& reader, Time now) {
     const std::int64_t on_its_way =
         sum("SELECT CAST(COALESCE(SUM(amount + fee), 0) AS BIGINT) FROM simulated_payment "
             "WHERE final_at IS NULL AND due_at > $1");
-    return {.held = received - sent, .available = received - sent - on_its_way};
+    const std::int64_t held = received + lightning::received_by_offers(reader, now) - sent;
+    return {.held = held, .available = held - on_its_way};
 }
 
 }  // namespace
@@ -344,7 +348,8 @@ void SimulatedLightning::tick(std::uint64_t generation) {
     };
     const Time at = now();
     const auto due = database_.transact([&](Tx& tx) -> Result<Due, StoreFailure> {
-        Due found;
+        Due found{.changed = lightning::number_arrivals(tx, at),
+                  .next = lightning::next_arrival(tx)};
         for (const auto& row : tx.query("UPDATE simulated_invoice SET settled_at = due_at "
                                         "WHERE settled_at IS NULL AND due_at <= $1 RETURNING hash",
                                         at)) {

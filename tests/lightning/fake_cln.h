@@ -1,7 +1,10 @@
 // Core Lightning's clnrest, as far as the adapter uses it.
 #pragma once
 
+#include <vector>
+
 #include "fake_node.h"
+#include "nutgate/lightning/bolt12.h"
 
 namespace nutgate::test {
 
@@ -10,7 +13,11 @@ public:
     static constexpr std::string_view kInvoiceRune = "invoice-rune";
     static constexpr std::string_view kPayRune = "pay-rune";
 
-    enum class Commands { All, PayOnly };  // PayOnly: a release before 24.11.
+    enum class Commands {
+        All,
+        PayOnly,  // A release before 24.11.
+        Paths,    // A node that nobody reaches directly: no two of its offers are alike.
+    };
     explicit FakeCln(Commands commands = Commands::All)
         : FakeNode{1'013_msat}, commands_{commands} {
         start();
@@ -18,6 +25,36 @@ public:
     ~FakeCln() override { stop(); }
     FakeCln(const FakeCln&) = delete;
     FakeCln& operator=(const FakeCln&) = delete;
+
+    // Somebody pays an offer of this node, by an invoice of its own.
+    void pay_offer(const OfferId& offer, Msat amount) {
+        const std::lock_guard lock{mutex_};
+        const Preimage preimage{random_.bytes<32>()};
+        changed_.push_back({{"label", "offer-" + std::to_string(changed_.size())},
+                            {"payment_hash", PaymentHash{crypto::sha256(preimage.bytes())}.hex()},
+                            {"status", "paid"},
+                            {"bolt12", "lni1"},
+                            {"local_offer_id", offer.hex()},
+                            {"amount_received_msat", amount.raw()},
+                            {"payment_preimage", preimage.hex()}});
+    }
+    // Invoices change that are no business of ours.
+    void change_others() {
+        pay_offer(OfferId{ByteArray<32>{std::byte{9}}}, 7'000_msat);
+        const std::lock_guard lock{mutex_};
+        changed_.push_back({{"label", "theirs"}, {"status", "paid"}, {"bolt11", "lnbcrt1"}});
+        changed_.push_back(
+            {{"label", "never"}, {"status", "expired"}, {"local_offer_id", std::string(64, '9')}});
+    }
+    std::size_t offers_made() const {
+        const std::lock_guard lock{mutex_};
+        return offers_.size();
+    }
+    // The node says so of each offer that it shows from now on.
+    void show_offers_as(std::string bolt12) {
+        const std::lock_guard lock{mutex_};
+        offer_instead_ = std::move(bolt12);
+    }
 
 protected:
     void add_routes(httplib::Server& server) override {
@@ -44,6 +81,7 @@ protected:
             if (!may(request, response, kInvoiceRune)) return;
             const std::lock_guard lock{mutex_};
             const auto body = Json::parse(request.body);
+            if (body.contains("index")) return list_changed(body, response);
             const Made* found =
                 body.contains("label")
                     ? made_as(body.at("label"))
@@ -78,6 +116,7 @@ protected:
                         }
                         answer(response, 201, {{"pays", pays}});
                     });
+        add_offer_routes(server);
         server.Post("/v1/getinfo",
                     [](const httplib::Request& request, httplib::Response& response) {
                         if (!may(request, response, kInvoiceRune)) return;
@@ -86,6 +125,66 @@ protected:
     }
 
 private:
+    void add_offer_routes(httplib::Server& server) {
+        server.Post("/v1/offer",
+                    [this](const httplib::Request& request, httplib::Response& response) {
+                        if (!may(request, response, kInvoiceRune)) return;
+                        const std::lock_guard lock{mutex_};
+                        note(request);
+                        make_offer(Json::parse(request.body), response);
+                    });
+        server.Post("/v1/listoffers",
+                    [this](const httplib::Request& request, httplib::Response& response) {
+                        if (!may(request, response, kInvoiceRune)) return;
+                        const std::lock_guard lock{mutex_};
+                        Json list = Json::array();
+                        for (const auto& [bolt12, label] : offers_) {
+                            list.push_back(offer_entry(bolt12, label));
+                        }
+                        answer(response, 201, {{"offers", list}});
+                    });
+    }
+    void make_offer(const Json& body, httplib::Response& response) {
+        const std::string amount = body.at("amount");
+        const auto key = *crypto::Scalar::from_hex(std::string(64, '1'));
+        Bolt12OfferOrder order{.description = body.at("description"),
+                               .issuer_id = crypto::generator_times(key).compressed()};
+        if (amount != "any") order.amount = Msat::from_raw(std::stoll(amount));
+        if (commands_ == Commands::Paths) {
+            const auto paths = random_.bytes<16>();
+            order.metadata.assign(paths.begin(), paths.end());
+        }
+        const std::string bolt12 = write_offer(order);
+        const auto [entry, created] = offers_.emplace(bolt12, body.at("label"));
+        Json said = offer_entry(bolt12, entry->second);
+        said["created"] = created;
+        answer(response, 201, said);
+    }
+    Json offer_entry(const std::string& bolt12, const std::string& label) const {
+        return {{"offer_id", OfferId{parse_offer(bolt12)->id}.hex()},
+                {"active", true},
+                {"single_use", false},
+                {"bolt12", offer_instead_.empty() ? bolt12 : offer_instead_},
+                {"used", false},
+                {"label", label}};
+    }
+    // As they changed, from that index on.
+    void list_changed(const Json& body, httplib::Response& response) {
+        Json list = Json::array();
+        const auto limit = body.at("limit").get<std::size_t>();
+        for (auto at = body.at("start").get<std::size_t>();
+             at <= changed_.size() && list.size() < limit; ++at) {
+            Json entry = changed_.at(at - 1);
+            entry["updated_index"] = at;
+            const auto preimage = entry.find("payment_preimage");
+            if (preimage != entry.end()) {
+                *preimage = shown(*Preimage::parse(preimage->get<std::string>()));
+            }
+            list.push_back(entry);
+        }
+        answer(response, 201, {{"invoices", list}});
+    }
+
     void pay(const httplib::Request& request, httplib::Response& response, const char* invoice) {
         const std::lock_guard lock{mutex_};
         note(request);
@@ -157,6 +256,10 @@ private:
     }
 
     const Commands commands_;
+    // Guarded by mutex_.
+    std::map<std::string, std::string> offers_;  // Their labels.
+    std::vector<Json> changed_;
+    std::string offer_instead_;
 };
 
 }  // namespace nutgate::test

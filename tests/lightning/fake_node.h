@@ -121,9 +121,9 @@ public:
         instead_ = std::move(bolt11);
     }
     // The node shows that in place of every preimage.
-    void lie_about_preimages() {
+    void lie_about_preimages(bool lies = true) {
         const std::lock_guard lock{mutex_};
-        lies_ = true;
+        lies_ = lies;
     }
 
 protected:
@@ -211,6 +211,7 @@ protected:
 
     mutable std::mutex mutex_;
     const Msat fee_;
+    crypto::SystemRandom random_;  // Guarded by mutex_.
 
 private:
     struct Outside {
@@ -243,7 +244,6 @@ private:
     }
 
     // Guarded by mutex_.
-    crypto::SystemRandom random_;
     std::map<PaymentHash, Made> made_;
     std::map<PaymentHash, Sent> sent_;
     std::map<PaymentHash, Outside> outside_;

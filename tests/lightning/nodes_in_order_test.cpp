@@ -54,6 +54,7 @@ public:
         return NodeStatus{};
     }
     bool pays() const override { return may_pay; }
+    std::vector<OfferBackend*> offers() override { return fake_.offers(); }
 
     int asked = 0;
     bool may_pay = true;
@@ -281,4 +282,16 @@ TEST_CASE("nodes in order: a second call for a payment that is being begun begin
     REQUIRE(meanwhile.has_value());
     CHECK_EQ((*meanwhile)->state, PaymentState::Pending);
     CHECK_EQ(world.second.times_paid(order.hash), 1);
+}
+
+TEST_CASE("nodes: those that make offers make them, whoever is there first") {
+    World world;
+    CHECK(world.nodes->offers().empty());
+    OfferBackend* const seconds = &world.second.with_offers();
+    CHECK(world.nodes->offers() == std::vector<OfferBackend*>{seconds});
+    OfferBackend* const firsts = &world.first.with_offers();
+    CHECK(world.nodes->offers() == std::vector<OfferBackend*>{firsts, seconds});
+    world.first.set_down(true);
+    world.nodes->check();
+    CHECK(world.nodes->offers() == std::vector<OfferBackend*>{seconds, firsts});
 }

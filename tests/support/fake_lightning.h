@@ -7,6 +7,7 @@
 //     fake.set_down(true);                               // Unreachable, until set_down(false).
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -20,6 +21,7 @@
 #include "nutgate/crypto/hash.h"
 #include "nutgate/crypto/random.h"
 #include "nutgate/lightning/backend.h"
+#include "support/fake_offers.h"
 
 namespace nutgate::test {
 
@@ -63,6 +65,11 @@ public:
     void set_down(bool down) {
         const Lock lock{mutex_};
         down_ = down;
+    }
+    // It makes offers, from now on.
+    FakeOffers& with_offers() {
+        makes_offers_ = true;
+        return offers_;
     }
     // It says of each payment, from now on, that it is at that one of several nodes.
     void set_place(std::string backend) {
@@ -169,6 +176,10 @@ public:
         hint_ = std::move(hint);
     }
 
+    std::vector<OfferBackend*> offers() override {
+        return makes_offers_ ? std::vector<OfferBackend*>{&offers_} : std::vector<OfferBackend*>{};
+    }
+
 private:
     struct Made {
         Msat amount;
@@ -239,6 +250,8 @@ private:
     }
 
     const Clock& clock_;
+    FakeOffers offers_;
+    std::atomic<bool> makes_offers_ = false;
     mutable Mutex mutex_;
     crypto::SystemRandom random_ GUARDED_BY(mutex_);
     std::map<std::string, Made> invoices_ GUARDED_BY(mutex_);  // By label.

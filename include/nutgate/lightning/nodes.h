@@ -43,6 +43,8 @@ public:
     // The most that any of them would take.
     Result<Msat, BackendError> estimate_fee(const Bolt11& invoice, Msat amount) override;
     void on_change(std::function<void(const PaymentHash&)> hint) override;
+    // Of those that are there first, then of the others: what came in is asked of each.
+    std::vector<OfferBackend*> offers() override;
 
     struct Line {
         std::string name;

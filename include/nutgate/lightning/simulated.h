@@ -11,7 +11,8 @@
 //     unknown-then-failed:<ms>   so too, and then it turns out to have failed
 //
 // An invoice of ours that carries one of these is not paid by itself either: it is there for pay(),
-// which settles an invoice of our own like any other.
+// which settles an invoice of our own like any other. So it is with an offer: somebody pays it once
+// by themselves, 1,000 sat if they may choose.
 //
 // What it has promised lies in the database before anybody hears of it, and what has come in is a
 // matter of stored times and the clock, not of a thread: a restart changes nothing. It spends only
@@ -26,6 +27,7 @@
 #include "nutgate/base/sync.h"
 #include "nutgate/crypto/random.h"
 #include "nutgate/lightning/backend.h"
+#include "nutgate/lightning/offers.h"
 #include "nutgate/store/store.h"
 
 namespace nutgate {
@@ -37,7 +39,7 @@ Msat simulated_balance(store::Reader& reader, Time now);
 
 // Thread-safe. All that it is given outlives it; the scheduler may have been stopped before. The
 // destructor waits for a hint that is being given, so no hint may destroy it.
-class SimulatedLightning final : public LightningBackend {
+class SimulatedLightning final : public LightningBackend, public OfferBackend {
 public:
     struct Options {
         crypto::Scalar node_key;  // Signs the invoices. The preimages are derived from it.
@@ -73,6 +75,13 @@ public:
     // An invoice of some other node of this network: something to pay. `description` may ask for
     // an outcome. The amount is within the limit and not zero.
     std::string outside_invoice(Msat amount, const std::string& description) const;
+
+    std::vector<OfferBackend*> offers() override { return {this}; }
+    // Refuses as create_invoice() does.
+    Result<NodeOffer, BackendError> create_offer(const OfferOrder& order) override;
+    Result<OfferPayments, BackendError> payments(std::string_view mark) override;
+    // Somebody pays an offer of ours now, with `amount` where it names none.
+    Result<PaymentHash, BackendError> pay_offer(std::string_view bolt12, Msat amount);
 
 private:
     Time now() const;
