@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "nutgate/lightning/offers.h"
 #include "nutgate/payment/method.h"
 #include "text.h"
 
@@ -57,6 +58,7 @@ public:
             .opens = true,
             .refunds = false,
             .reversible = false,
+            .offers = !backend_.offers().empty(),
             .amount_min = options_.amount_min,
             .amount_max = options_.amount_max,
             .funds = options_.funds,
@@ -107,6 +109,51 @@ public:
                            .amount = payment->amount,
                            .preimage = payment->preimage,
                            .holder = payment->backend};
+    }
+
+    Result<OfferPresentation, PaymentError> open_offer(const OfferPlan& plan) override {
+        if (plan.amount &&
+            (*plan.amount < options_.amount_min || *plan.amount > options_.amount_max)) {
+            return fail(PaymentError::Rejected);
+        }
+        PaymentError why = PaymentError::Unsupported;
+        // By the first that makes one: a node that is away is passed over.
+        for (OfferBackend* const node : backend_.offers()) {
+            auto offer = node->create_offer(
+                {.label = plan.label, .description = plan.memo, .amount = plan.amount});
+            if (offer) {
+                return OfferPresentation{.text = std::move(offer->bolt12),
+                                         .reference = offer->id.hex(),
+                                         .holder = node->name()};
+            }
+            if (why != PaymentError::Rejected) why = to_error(offer.error());
+        }
+        return fail(why);
+    }
+
+    std::vector<std::string> offer_holders() override {
+        std::vector<std::string> holders;
+        if (options_.funds != Funds::AtMethod) return holders;
+        for (const OfferBackend* const node : backend_.offers()) holders.push_back(node->name());
+        return holders;
+    }
+
+    Result<Arrivals, PaymentError> arrivals(std::string_view holder,
+                                            std::string_view mark) override {
+        if (options_.funds != Funds::AtMethod) return fail(PaymentError::Unsupported);
+        for (OfferBackend* const node : backend_.offers()) {
+            if (node->name() != holder) continue;
+            auto came = node->payments(mark);
+            if (!came) return fail(to_error(came.error()));
+            Arrivals found{.arrivals = {}, .mark = std::move(came->mark), .is_more = came->is_more};
+            for (const OfferPayment& payment : came->payments) {
+                found.arrivals.push_back({.offer = payment.offer.hex(),
+                                          .reference = payment.hash.hex(),
+                                          .amount = payment.amount});
+            }
+            return found;
+        }
+        return fail(PaymentError::Unreachable);  // No longer configured.
     }
 
 private:

@@ -38,6 +38,11 @@ inline void check_method_refuses_what_it_cannot(payment::PaymentMethod& method) 
                              .amount = capabilities.amount_min,
                              .memo = "m",
                              .expiry = Seconds{60}};
+    if (!capabilities.offers) {
+        CHECK(method.open_offer({.label = "contract-1", .amount = {}, .memo = "m"}).error() ==
+              payment::PaymentError::Unsupported);
+        CHECK(method.offer_holders().empty());
+    }
     if (!capabilities.opens) {
         CHECK(method.open(plan).error() == payment::PaymentError::Unsupported);
         CHECK(method.poll("00").error() == payment::PaymentError::Unsupported);

@@ -78,6 +78,42 @@ TEST_CASE("payment: a backend that is away proves nothing") {
     CHECK(world.lightning().open(kPlan).error() == PaymentError::Unreachable);
 }
 
+TEST_CASE("payment: lightning tells what came in to an offer, of ours or not, since a mark") {
+    World world;
+    auto& offers = world.node.with_offers();
+    REQUIRE(world.lightning().capabilities().offers);
+    CHECK(world.lightning().offer_holders() == std::vector<std::string>{"fake"});
+    const OfferPlan plan{.label = "a", .amount = std::nullopt, .memo = "m"};
+    const auto opened = world.lightning().open_offer(plan);
+    REQUIRE(opened.has_value());
+    CHECK(opened->holder == "fake");
+    CHECK(world.lightning().open_offer(plan)->reference == opened->reference);
+    CHECK(world.lightning().detect(opened->text) == TextKind::Offer);
+
+    const auto hash = offers.pay(*OfferId::parse(opened->reference), 5000_msat);
+    offers.pay_others();
+    const auto came = world.lightning().arrivals("fake", "");
+    REQUIRE(came.has_value());
+    REQUIRE(came->arrivals.size() == 2);
+    CHECK(came->arrivals[0].offer == opened->reference);
+    CHECK(came->arrivals[0].reference == hash.hex());
+    CHECK(came->arrivals[0].amount == 5000_msat);
+    CHECK(came->arrivals[1].offer != opened->reference);
+    CHECK(world.lightning().arrivals("fake", came->mark)->arrivals.empty());
+}
+
+TEST_CASE("payment: an offer beyond the limits is rejected, and a node that is away makes none") {
+    World world;
+    auto& offers = world.node.with_offers();
+    CHECK(world.lightning().open_offer({.label = "a", .amount = 999_msat, .memo = "m"}).error() ==
+          PaymentError::Rejected);
+    offers.set_down(true);
+    CHECK(world.lightning().open_offer({.label = "b", .amount = {}, .memo = "m"}).error() ==
+          PaymentError::Unreachable);
+    CHECK(world.lightning().arrivals("fake", "").error() == PaymentError::Unreachable);
+    CHECK(world.lightning().arrivals("other", "").error() == PaymentError::Unreachable);
+}
+
 TEST_CASE("payment: a text finds its rail") {
     World world;
     const std::string token = "cashuBo2FteBtodHRwczovL21pbnQ";
