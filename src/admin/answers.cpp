@@ -154,6 +154,10 @@ ApiError of_cashier(const CashierError& error) {
         case Code::PaymentUnfit:
         case Code::TooManyInvoices:
         case Code::LightningOff:
+        case Code::OffersOff:
+        case Code::OfferUnknown:
+        case Code::TooManyOffers:
+        case Code::KeyHasOffers:
         case Code::LightningUnreachable:
         case Code::LightningRefused:
         case Code::NoBalance:

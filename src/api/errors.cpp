@@ -112,6 +112,17 @@ ApiError of_code(Code code) {
         case Code::LightningRefused:
             return make(502, "api_error", "lightning_refused",
                         "The Lightning backend refused to make an invoice.");
+        case Code::OffersOff:
+            return make(503, "api_error", "offers_off",
+                        "This node makes no offers: ask for an invoice.");
+        case Code::OfferUnknown:
+            return make(404, "invalid_request_error", "offer_not_found", "Offer not found");
+        case Code::TooManyOffers:
+            return make(503, "api_error", "too_many_offers",
+                        "Too many offers are open at the moment. Ask for an invoice.");
+        case Code::KeyHasOffers:
+            return make(409, "invalid_request_error", "key_has_offers",
+                        "This key has as many offers as it may. Close one first.");
         case Code::NoBalance:
             return invalid("no_balance", "No balance to refund");
         case Code::BalanceTooSmall:

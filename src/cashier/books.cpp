@@ -27,13 +27,14 @@ KeyLimits limits_of(const Row& row, std::size_t column) {
 
 // Whom money is for that came in.
 struct Payee {
-    enum class Row { Invoice, Deposit, Transit };
+    enum class Row { Invoice, Deposit, Transit, Offer };
 
     Row row;
     Account account;           // What it is booked to, against the asset that grew.
     std::optional<KeyId> key;  // Of a customer's.
     bool makes_key = false;
     KeyLimits limits;
+    std::optional<InvoiceLookup> offer{};
 };
 
 Payee payee_of_deposit(const Row& row) {
@@ -79,6 +80,22 @@ std::optional<Payee> find_payee(Tx& tx, const PaymentHash& payment) {
     return std::nullopt;
 }
 
+std::optional<Payee> find_offer_payee(Tx& tx, std::string_view offer) {
+    const auto row = tx.query_one(
+        "SELECT purpose, key, balance_limit, limit_reset, valid_until, lookup FROM offer "
+        "WHERE reference = $1",
+        offer);
+    if (!row) return std::nullopt;
+    const auto key = row->id<KeyId>(1);
+    return Payee{
+        .row = Payee::Row::Offer,
+        .account = key_account(key),
+        .key = key,
+        .makes_key = static_cast<InvoicePurpose>(row->integer(0)) == InvoicePurpose::Create,
+        .limits = limits_of(*row, 2),
+        .offer = row->id<InvoiceLookup>(5)};
+}
+
 struct Settlement {
     std::string_view method;
     std::string reference;
@@ -89,16 +106,17 @@ struct Settlement {
 
     std::optional<KeyId> key() const { return payee ? payee->key : std::nullopt; }
     bool own() const { return payee && !payee->key; }
+    std::optional<InvoiceLookup> offer() const { return payee ? payee->offer : std::nullopt; }
 };
 
 // False if this money event has its row already.
 bool insert_settlement(Tx& tx, const Settlement& s) {
     return tx.execute(
                "INSERT INTO settlement (method, reference, key, amount, asset_kind, asset_name, "
-               "at, own) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+               "at, own, offer) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
                "ON CONFLICT (method, reference) DO NOTHING",
                s.method, std::string_view{s.reference}, s.key(), s.amount, stored(s.asset.kind),
-               std::string_view{s.asset.name}, s.at, s.own() ? 1 : 0) == 1;
+               std::string_view{s.asset.name}, s.at, s.own() ? 1 : 0, s.offer()) == 1;
 }
 
 // Only a mint's ecash can be refunded from; other assets name no mint.
@@ -143,6 +161,8 @@ void mark_paid(Tx& tx, const PaymentHash& payment, const Settlement& s) {
             tx.execute("UPDATE transit SET state = $2, ended_at = $3 WHERE payment_hash = $1",
                        payment, stored(TransitState::Done), s.at);
             return;
+        case Payee::Row::Offer:
+            break;  // It waits for no payment in particular.
     }
     VERIFY(false);
 }
@@ -295,6 +315,32 @@ Result<void, LedgerError> CashierBooks::claim(Tx& tx, const PaymentHash& payment
                                    .amount = settlement.amount,
                                    .reason = "payment"}));
     return {};
+}
+
+Result<std::optional<CashierBooks::OfferCredit>, LedgerError> CashierBooks::settle_offer(
+    Tx& tx, std::string_view offer, std::string_view reference, const Account& asset, Msat amount) {
+    const Settlement settlement{.method = kMethodLightning,
+                                .reference = std::string{reference},
+                                .payee = find_offer_payee(tx, offer),
+                                .asset = asset,
+                                .amount = amount,
+                                .at = clock_.now()};
+    const auto& payee = settlement.payee;
+    if (!payee || amount == Msat{}) return std::optional<OfferCredit>{};
+    OfferCredit credit{.key = *payee->key, .offer = *payee->offer, .applied = Applied::Before};
+    if (!insert_settlement(tx, settlement)) return std::optional{credit};
+    prepare_key(tx, keyring_, *payee, asset);
+    tx.execute(
+        "UPDATE offer SET credited = credited + $2, payments = payments + 1, paid_at = $3 "
+        "WHERE lookup = $1",
+        credit.offer, amount, settlement.at);
+    TRY(credit.applied,
+        ledger_.transfer(tx, {.id = transfer_id("settlement", {kMethodLightning, reference}),
+                              .debit = asset,
+                              .credit = payee->account,
+                              .amount = amount,
+                              .reason = "payment"}));
+    return std::optional{credit};
 }
 
 }  // namespace nutgate

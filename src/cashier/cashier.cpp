@@ -128,6 +128,15 @@ Result<void, CashierError> Cashier::Impl::forget_what_came_to_nothing() {
                    stored(InvoiceState::Cancelled), now - kRefusedForgotten);
         tx.execute("DELETE FROM deposit WHERE state = $1 AND ended_at < $2",
                    stored(RowState::Failed), now - kRefusedForgotten);
+        tx.execute("UPDATE offer SET state = $1 WHERE state = $2 AND created_at < $3",
+                   stored(OfferState::NeverMade), stored(OfferState::Opening),
+                   now - kOpeningForgotten);
+        tx.execute("DELETE FROM offer WHERE state = $1 AND created_at < $2",
+                   stored(OfferState::NeverMade), now - kRefusedForgotten);
+        tx.execute(
+            "UPDATE offer SET state = $1 WHERE state = $2 AND payments = 0 AND "
+            "created_at < $3",
+            stored(OfferState::Closed), stored(OfferState::Open), now - options.offer_unpaid_max);
         tx.execute("DELETE FROM token_request WHERE state = $1 AND expires_at < $2",
                    stored(RequestState::Pending), now - kRefusedForgotten);
         tx.execute("DELETE FROM transit WHERE state = $1 AND ended_at < $2",
@@ -212,6 +221,7 @@ Result<std::vector<HistoryEntry>, CashierError> Cashier::history(const KeyId& ke
                                    .at = row.time(2),
                                    .token = {}});
             }
+            add_offer_payments(reader, key, limit, entries);
             for (const Row& row : reader.query(
                      "SELECT seq, amount, mint, ended_at, reference, sealed FROM payout WHERE "
                      "key = $1 AND state = $2 ORDER BY seq DESC LIMIT $3",

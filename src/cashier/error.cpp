@@ -104,6 +104,7 @@ Prospect prospect_of(Code code) {
             return {.retry_after = Seconds{5}};
         case Code::MintRateLimited:
         case Code::TooManyInvoices:
+        case Code::TooManyOffers:
             return {.retry_after = Seconds{30}};
         case Code::TokenKeysetUnknown:
         case Code::MintRefused:
@@ -117,6 +118,9 @@ Prospect prospect_of(Code code) {
         case Code::AmountOutOfRange:
         case Code::InvoiceUnknown:
         case Code::InvoiceMalformed:
+        case Code::OffersOff:
+        case Code::OfferUnknown:
+        case Code::KeyHasOffers:
         case Code::RequestUnknown:
         case Code::RequestExpired:
         case Code::RequestPaid:

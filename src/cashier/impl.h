@@ -211,6 +211,28 @@ struct Cashier::Impl {
     // Invoices and requests, neither paid nor expired.
     std::int64_t count_open(store::Reader& reader) const;
 
+    // offer.cpp
+    struct StoredOffer;
+    // Of one that was made.
+    Result<std::optional<StoredOffer>, CashierError> find_offer(std::string_view offer_id);
+    Result<void, CashierError> store_opening(const OfferRequest& request, const KeyId& key,
+                                             const InvoiceLookup& lookup, std::string_view label);
+    Result<void, CashierError> store_opened(const InvoiceLookup& lookup,
+                                            const payment::OfferPresentation& offer);
+    void never_made(const InvoiceLookup& lookup);
+    // What came in at a holder since `before`, and the mark with it, unless `keeps_mark` already or
+    // from here on. Returns how many payments were credited.
+    Result<int, CashierError> credit(std::string_view holder, std::string_view before,
+                                     const payment::Arrivals& came, bool& keeps_mark);
+    Result<int, CashierError> settle_holder(const std::string& holder);
+    Result<int, CashierError> settle_holders();
+    // Of offers whose money becomes ecash.
+    Result<void, CashierError> bring_in(const std::string& reference);
+    Result<int, CashierError> bring_in_due();
+    Result<std::int64_t, CashierError> payments_of(const InvoiceLookup& offer);
+    // At most once within ask_interval.
+    Result<void, CashierError> ask(const StoredOffer& offer);
+
     // owner.cpp
     // Revenue, and what the owner put in or a restore found, less what it cost: mints' fees and
     // losses were paid out of the same ecash, and what is beyond is the customers'. What operations
@@ -318,6 +340,9 @@ CashierError unreadable_token();
 CashierError of_our_ecash(const cashu::WalletError& error);
 // How often an operation starts over because the wallet's proofs, or a balance, changed in between.
 inline constexpr int kTriesMax = 8;
+// offer.cpp. Newest first.
+void add_offer_payments(store::Reader& reader, const KeyId& key, int limit,
+                        std::vector<HistoryEntry>& entries);
 std::optional<StoredPayout> read_payout(store::Reader& reader, std::string_view reference);
 
 }  // namespace nutgate

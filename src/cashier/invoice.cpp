@@ -379,7 +379,14 @@ Result<int, CashierError> Cashier::settle_invoices() {
 
 void Cashier::hint(const PaymentHash& payment) {
     const auto invoice = impl_->find_invoice(payment);
-    if (!invoice || !*invoice || !is_waiting((*invoice)->state)) return;
+    if (invoice && !*invoice) {
+        // None of our invoices: an offer's, perhaps.
+        if (const auto asked = impl_->settle_holders(); !asked) {
+            log::info("cashier.hint_not_asked", {{"why", asked.error().detail}});
+        }
+        return;
+    }
+    if (!invoice || !is_waiting((*invoice)->state)) return;
     // If it can't be asked now, its turn comes anyway.
     if (const auto asked = impl_->ask(**invoice); !asked) {
         log::info("cashier.hint_not_asked", {{"why", asked.error().detail}});

@@ -20,6 +20,9 @@ namespace {
 // a payout's. `backend`, a node of ours, or `operation`, the wallet's: who pays. tellings: how
 // often the node was told to. One payment is never in two that have not failed.
 // invoice.cancelled_at: by its holder; it is watched on.
+// Fifth: offer: found as an invoice is; `opening` rows have no text yet. `reference` names it to
+// the method, `holder` who has what is paid to it, empty if that becomes ecash. offer_mark: up to
+// where a holder's arrivals are booked. settlement.offer: its lookup, of what was paid to one.
 constexpr store::Migration kMigrations[] = {
     {1, R"sql(
 CREATE TABLE settlement (
@@ -166,6 +169,35 @@ CREATE INDEX remittance_state ON remittance (state);
 CREATE INDEX remittance_key ON remittance (key, created_at);
 CREATE UNIQUE INDEX remittance_payment ON remittance (payment_hash) WHERE state <> 3;
 ALTER TABLE invoice ADD COLUMN cancelled_at BIGINT
+)sql"},
+    {5, R"sql(
+CREATE TABLE offer (
+    lookup        BLOB PRIMARY KEY,
+    label         TEXT NOT NULL UNIQUE,
+    purpose       BIGINT NOT NULL,
+    key           BLOB NOT NULL,
+    balance_limit BIGINT,
+    limit_reset   BIGINT NOT NULL,
+    valid_until   BIGINT,
+    amount        BIGINT CHECK (amount > 0),
+    state         BIGINT NOT NULL,
+    text          TEXT,
+    reference     TEXT UNIQUE,
+    holder        TEXT,
+    credited      BIGINT NOT NULL DEFAULT 0,
+    payments      BIGINT NOT NULL DEFAULT 0,
+    created_at    BIGINT NOT NULL,
+    paid_at       BIGINT,
+    asked_at      BIGINT NOT NULL DEFAULT 0,
+    next_ask_at   BIGINT NOT NULL
+);
+CREATE INDEX offer_due ON offer (state, next_ask_at);
+CREATE INDEX offer_key ON offer (key);
+CREATE TABLE offer_mark (
+    holder TEXT PRIMARY KEY,
+    mark   TEXT NOT NULL
+);
+ALTER TABLE settlement ADD COLUMN offer BLOB
 )sql"},
 };
 

@@ -4,6 +4,8 @@
 // it.
 #include "crash/cashier_crash.h"
 
+#include "nutgate/lightning/bolt12.h"
+
 using namespace nutgate;
 using namespace nutgate::literals;
 using test::at_every_call;
@@ -81,6 +83,47 @@ void invoice_once(Driver drive) {
     }
 }
 
+void offer_once(Driver drive) {
+    for (const InvoicePurpose purpose : {InvoicePurpose::TopUp, InvoicePurpose::Create}) {
+        CAPTURE(static_cast<int>(purpose));
+        Beginning world;
+        world.receive = Receive::OverNode;
+        auto& offers = world.lightning.with_offers();
+        const bool creates = purpose == InvoicePurpose::Create;
+        std::optional<OpenOffer> shown;
+        drive(
+            world,
+            [&](Node& node) {
+                shown.reset();
+                offers.forget_payments();  // Of other tries.
+                OfferRequest request{.purpose = purpose};
+                if (!creates) request.key = world.key;
+                const auto offer = node.cashier->open_offer(request);
+                if (!offer) return;
+                shown = *offer;
+                for (int i = 0; i < 2; ++i) {
+                    offers.pay_others();
+                    (void)offers.pay(OfferId{parse_offer(offer->text)->id}, 5000_msat);
+                }
+                (void)node.cashier->settle_offers();
+                (void)node.cashier->close_offer(offer->offer_id);
+            },
+            [&](Node& node) {
+                REQUIRE(node.cashier->settle_offers().has_value());
+                CHECK(*node.cashier->settle_offers() == 0);
+                const bool tops_up = shown && !creates;
+                CHECK(node.balance(*world.key) == (tops_up ? 21'000_msat : 11'000_msat));
+                if (!shown) return;
+                const auto status = node.cashier->offer_status(shown->offer_id);
+                REQUIRE(status.has_value());
+                CHECK(status->payments == 2);
+                CHECK(status->credited == 10'000_msat);
+                CHECK(status->key.has_value() == creates);
+                if (status->key) CHECK(node.balance(*status->key) == 10'000_msat);
+            });
+    }
+}
+
 void refund_once(Driver drive) {
     Beginning world;
     drive(
@@ -153,6 +196,10 @@ TEST_CASE("network: a token's top-up is credited once") { top_up_once(at_every_c
 TEST_CASE("crash: an invoice that somebody saw is credited once") { invoice_once(at_every_step); }
 
 TEST_CASE("network: an invoice that somebody saw is credited once") { invoice_once(at_every_call); }
+
+TEST_CASE("crash: each payment to an offer that somebody saw is credited once") {
+    offer_once(at_every_step);
+}
 
 TEST_CASE("crash: a refund is handed out once, and whole") { refund_once(at_every_step); }
 

@@ -34,6 +34,11 @@ public:
     }
     // An offer of somebody else's, at the same node.
     void pay_others() { (void)pay(OfferId{ByteArray<32>{std::byte{9}}}, *Msat::from_raw(7'000)); }
+    // Of marks that it gave before it knows nothing more.
+    void forget_payments() {
+        const Lock lock{mutex_};
+        paid_.clear();
+    }
     void set_down(bool down) {
         const Lock lock{mutex_};
         down_ = down;

@@ -83,6 +83,17 @@ public:
     // Credits what arrived for `payment` before the row that waits for it did, if anything did.
     Result<void, LedgerError> claim(store::Tx&, const PaymentHash& payment);
 
+    // Money that came to an offer of ours, which `offer` names as its payment method does, under a
+    // name of its own that counts as a payment hash does: booked once. Empty: no offer of ours.
+    struct OfferCredit {
+        KeyId key;
+        InvoiceLookup offer;
+        Applied applied;
+    };
+    Result<std::optional<OfferCredit>, LedgerError> settle_offer(store::Tx&, std::string_view offer,
+                                                                 std::string_view reference,
+                                                                 const Account& asset, Msat amount);
+
     // What was sent away over Lightning: paid with what `asset` had, or certainly not. Told twice,
     // it is booked once.
     struct Remitted {

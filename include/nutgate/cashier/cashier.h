@@ -44,6 +44,10 @@ public:
         Seconds invoice_grace{24 * 3600};  // Watched for this long after expiry; then by recover.
         Seconds ask_interval{1};           // Between two look-ups of one invoice for its status.
         int invoices_open_max = 10'000;    // Unpaid and not expired, of the whole node.
+        int offers_max = 10'000;           // Open ones, of the whole node.
+        int offers_per_key_max = 5;        // Of those.
+        // An offer that nobody has paid by then is closed.
+        Seconds offer_unpaid_max{30 * 24 * 3600};
         Sat invoice_amount_max = *Sat::from_raw(1'000'000);
         Seconds refusal_memory{60};  // How long a refused token is refused without asking.
         std::size_t refusals_max = 10'000;
@@ -109,6 +113,18 @@ public:
     Result<Deposit, CashierError> pay_request(std::string_view request_id,
                                               const cashu::Token& token);
     Result<RequestStatus, CashierError> request_status(std::string_view request_id);
+
+    // Asks for a text that is paid again and again, to top up one key, or to make one with its
+    // first payment.
+    Result<OpenOffer, CashierError> open_offer(const OfferRequest& request);
+    // Asks first, unless it was asked for within ask_interval.
+    Result<OfferStatus, CashierError> offer_status(std::string_view offer_id);
+    // Its holder needs it no longer, which makes room for another. Should it be paid all the same,
+    // that is credited: at once where a node of ours made it, else when its status is asked for.
+    Result<OfferStatus, CashierError> close_offer(std::string_view offer_id);
+    // Asks what has come in to offers, and credits it. Returns how many payments that were. The
+    // watcher's body.
+    Result<int, CashierError> settle_offers();
 
     // A push said that something happened to this payment: asks about it at once.
     void hint(const PaymentHash& payment);

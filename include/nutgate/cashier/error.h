@@ -52,6 +52,12 @@ struct CashierError {
         LightningUnreachable,
         LightningRefused,
 
+        // Of an offer.
+        OffersOff,  // No node that makes offers is configured.
+        OfferUnknown,
+        TooManyOffers,  // Open ones, of the whole node.
+        KeyHasOffers,   // As many as one key may have; one of them can be closed.
+
         // Of a request for a token.
         RequestUnknown,
         RequestExpired,

@@ -101,6 +101,41 @@ struct InvoiceStatus {
     Time expires_at;
 };
 
+// Asks for an offer (BOLT12), to create a key with its first payment or to top one up.
+struct OfferRequest {
+    std::optional<Sat> amount{};  // Of each payment. Empty: the payer says.
+    InvoicePurpose purpose = InvoicePurpose::Create;
+    std::optional<KeyId> key{};  // For TopUp.
+    KeyLimits limits{};          // For Create.
+};
+
+struct OpenOffer {
+    std::string offer_id;  // As an invoice's: a secret.
+    std::string text;      // "lno1…"
+    std::optional<Sat> amount;
+};
+
+// Stored: append only.
+enum class OfferState : std::int16_t {
+    Opening = 1,  // Its node has not answered yet; shown to nobody.
+    Open = 2,
+    Closed = 3,
+    NeverMade = 4,
+};
+std::string_view to_text(OfferState state);  // As clients know it: "open", "closed".
+
+struct OfferStatus {
+    OfferState state = OfferState::Open;
+    InvoicePurpose purpose = InvoicePurpose::Create;
+    std::optional<KeyId> key;  // Paid, and to create.
+    std::string text;
+    std::optional<Sat> amount;
+    Msat credited;  // By all its payments.
+    std::int64_t payments = 0;
+    std::optional<Time> paid_at;  // The last time.
+    Time created_at;
+};
+
 struct Refund {
     std::string token;
     Sat amount;
