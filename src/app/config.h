@@ -138,6 +138,8 @@ struct Config {
     std::vector<std::string> lightning_receive{"mint"};
     std::vector<std::string> lightning_pay{"mint"};
     std::string lightning_network = "bitcoin";
+    std::int64_t offers_max = 10'000;
+    std::int64_t offers_per_key_max = 5;
     std::int64_t simulated_settle_ms = 500;
     LightningNodeConfig lnd;
     LightningNodeConfig cln;

@@ -192,6 +192,13 @@ void visit_money(Config& c, ConfigVisitor& v) {
         c.lightning_pay);
     v.choice({"network", "Whose invoices are taken; those of other networks are refused."},
              c.lightning_network, {"bitcoin", "testnet", "signet", "regtest"});
+    v.integer(
+        {"offers_max",
+         "Open offers (BOLT12, by \"cln\" or \"simulated\") of all clients together. One that "
+         "nobody pays within 30 days is closed.",
+         1, 1'000'000},
+        c.offers_max);
+    v.integer({"offers_per_key_max", "The same of one key.", 1, 1'000}, c.offers_per_key_max);
 
     v.section("lightning.simulated", "The simulated network of --dev. Play money only.");
     v.integer({"settle_ms", "Milliseconds until an invoice pays itself; 0: at once.", 0,

@@ -17,6 +17,7 @@ struct Finding {
     bool answers = false;
     bool right_network = false;  // Or one that does not say.
     bool pays = false;
+    bool offers = false;
     bool synced = false;
     bool proven = false;
     std::string version;
@@ -28,6 +29,7 @@ Finding look_at(LightningNode& node, const LightningNodeKind& kind, const Config
     Finding found{.name = node.name(),
                   .url = (config.*kind.config).url,
                   .pays = node.pays(),
+                  .offers = !node.offers().empty(),
                   .proven = kind.proven,
                   .version = {}};
     const auto status = node.status();
@@ -47,6 +49,7 @@ Json to_json(const Finding& f) {
             {"network_fits", f.answers ? Json(f.right_network) : Json()},
             {"synced", f.answers ? Json(f.synced) : Json()},
             {"may_pay", f.pays},
+            {"makes_offers", f.offers},
             {"run_against_a_real_node", f.proven}};
 }
 
@@ -60,7 +63,8 @@ void print_line(const Finding& f) {
         if (!f.right_network) std::printf(", IS OF ANOTHER NETWORK");
         if (!f.synced) std::printf(", IS BEHIND THE CHAIN");
     }
-    std::printf("; %s\n", f.pays ? "has a credential to pay with" : "receives only");
+    std::printf("; %s%s\n", f.pays ? "has a credential to pay with" : "receives only",
+                f.offers ? "; makes offers (BOLT12)" : "");
     if (!f.proven) {
         std::printf(
             "  this adapter was only run against a fake that was written from the "

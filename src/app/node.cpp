@@ -16,6 +16,7 @@ namespace nutgate::app {
 namespace {
 
 constexpr Milliseconds kWatchPeriod{1'000};    // Invoices and quotes: pushes make it sooner.
+constexpr Milliseconds kOffersPeriod{3'000};   // What came in to offers.
 constexpr Milliseconds kRecoverPeriod{5'000};  // What a mint left unanswered; backs off by itself.
 constexpr Milliseconds kConsolidatePeriod{60'000};
 constexpr Milliseconds kReservePeriod{10'000};
@@ -242,6 +243,8 @@ void Node::make_cashier() {
     Cashier::Options options;
     options.invoice_expiry = Seconds{config_.invoice_expiry_s};
     options.invoices_open_max = static_cast<int>(config_.open_invoices_max);
+    options.offers_max = static_cast<int>(config_.offers_max);
+    options.offers_per_key_max = static_cast<int>(config_.offers_per_key_max);
     options.memo = config_.node_name;
     options.foreign_mints =
         config_.foreign_mints == "swap" ? ForeignMints::Swap : ForeignMints::Refuse;
@@ -499,6 +502,11 @@ void Node::watch() {
     watcher_->every(kWatchPeriod, "invoices", [this](std::stop_token) {
         if (const auto paid = cashier_->settle_invoices(); !paid) {
             log::warn("invoices", {{"error", paid.error().detail}});
+        }
+    });
+    watcher_->every(kOffersPeriod, "offers", [this](std::stop_token) {
+        if (const auto paid = cashier_->settle_offers(); !paid) {
+            log::warn("offers", {{"error", paid.error().detail}});
         }
     });
     watcher_->every(kRecoverPeriod, "recover", [this](std::stop_token) {
