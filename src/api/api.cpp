@@ -153,6 +153,8 @@ void Api::add_routes(http::Server& server) {
     add_request_routes(server, *impl_, "/v1/wallet");
     add_lightning_routes(server, *impl_, "/lightning");
     add_lightning_routes(server, *impl_, "/v1/balance/lightning");
+    add_offer_routes(server, *impl_, "/lightning");
+    add_offer_routes(server, *impl_, "/v1/balance/lightning");
     add_info_routes(server, *impl_);
     add_mint_routes(server, *impl_);
     add_page_routes(server);

@@ -58,9 +58,16 @@ enum class FreshToken { Deposit, Refuse };
 Result<KeyId, http::ApiError> identify(Context& context, const http::Request& request,
                                        FreshToken fresh);
 
+// Of an order for an invoice or an offer: the key that it tops up; empty, it makes one.
+Result<std::optional<KeyId>, http::ApiError> paid_for(Context& context,
+                                                      const http::Request& request,
+                                                      const Fields& fields);
+http::ApiError never_paid_key();  // Or one that this node never made: 404.
+
 void add_balance_routes(http::Server& server, Context& context, const std::string& prefix);
 void add_usage_routes(http::Server& server, Context& context, const std::string& prefix);
 void add_lightning_routes(http::Server& server, Context& context, const std::string& prefix);
+void add_offer_routes(http::Server& server, Context& context, const std::string& prefix);
 void add_invoice_waits(http::Server& server, Context& context, const std::string& prefix);
 void add_request_routes(http::Server& server, Context& context, const std::string& prefix);
 void add_info_routes(http::Server& server, Context& context);

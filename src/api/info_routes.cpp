@@ -14,6 +14,7 @@ Json methods_of(const payment::PaymentMethods& methods) {
                         {"receive", can.takes_text || can.opens},
                         {"refund", can.refunds},
                         {"reversible", can.reversible},
+                        {"offers", can.offers},
                         {"min_msats", can.amount_min.raw()},
                         {"max_msats", can.amount_max.raw()}});
     }

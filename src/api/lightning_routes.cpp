@@ -8,12 +8,6 @@ namespace {
 using http::Method;
 using http::Request;
 
-http::ApiError unknown_key() {
-    auto error = unknown_bearer();
-    error.status = 404;
-    return error;
-}
-
 // The bearer, a key or a token as everywhere, wins over the body's legacy field. To a buyer a key
 // that this node never made and one that was never paid for are the same: neither can be topped up.
 Result<KeyId, http::ApiError> key_to_top_up(Context& context, const Request& request,
@@ -24,7 +18,7 @@ Result<KeyId, http::ApiError> key_to_top_up(Context& context, const Request& req
                !keyring.authenticate(text);
     };
     if (const auto bearer = bearer_of(request)) {
-        if (is_unknown(*bearer)) return fail(unknown_key());
+        if (is_unknown(*bearer)) return fail(never_paid_key());
         return identify(context, request, FreshToken::Deposit);
     }
     TRY(const auto text, fields.text("api_key"));
@@ -33,7 +27,7 @@ Result<KeyId, http::ApiError> key_to_top_up(Context& context, const Request& req
         error.message = "Authorization bearer api key is required for topup";
         return fail(std::move(error));
     }
-    if (is_unknown(*text)) return fail(unknown_key());
+    if (is_unknown(*text)) return fail(never_paid_key());
     const auto key = keyring.authenticate(*text);
     if (!key) return fail(invalid_field("api_key", "Invalid API key format"));
     return *key;
@@ -42,7 +36,6 @@ Result<KeyId, http::ApiError> key_to_top_up(Context& context, const Request& req
 Answer open_invoice(Context& context, const Request& request) {
     TRY(const auto fields, Fields::of_body(request));
     TRY(const auto amount, fields.required_integer("amount_sats"));
-    TRY(const auto purpose, fields.text("purpose"));
     TRY(const auto limits, fields.limits());
     InvoiceRequest order;
     order.limits = limits;
@@ -51,17 +44,13 @@ Answer open_invoice(Context& context, const Request& request) {
         return fail(invalid_field("amount_sats", "amount_sats must be from 1 to 1000000"));
     }
     order.amount = *sats;
-    if (purpose.value_or("create") == "topup") {
-        order.purpose = InvoicePurpose::TopUp;
-        TRY(order.key, key_to_top_up(context, request, fields));
-    } else if (purpose.value_or("create") != "create") {
-        return fail(invalid_field("purpose", "purpose must be create or topup"));
-    }
+    TRY(order.key, paid_for(context, request, fields));
+    if (order.key) order.purpose = InvoicePurpose::TopUp;
     TRY(const auto admitted, admit(context.invoices, request));
     VERIFY(admitted);
     const auto opened = context.services.cashier.open_invoice(order);
     if (!opened && opened.error().code == CashierError::Code::KeyUnknown) {
-        return fail(unknown_key());
+        return fail(never_paid_key());
     }
     if (!opened) return fail(to_api_error(opened.error()));
     return Json{{"invoice_id", opened->invoice_id},
@@ -95,6 +84,23 @@ Answer recover(Context& context, const Request& request) {
 }
 
 }  // namespace
+
+http::ApiError never_paid_key() {
+    auto error = unknown_bearer();
+    error.status = 404;
+    return error;
+}
+
+Result<std::optional<KeyId>, http::ApiError> paid_for(Context& context, const Request& request,
+                                                      const Fields& fields) {
+    TRY(const auto purpose, fields.text("purpose"));
+    if (purpose.value_or("create") == "create") return std::optional<KeyId>{};
+    if (*purpose != "topup") {
+        return fail(invalid_field("purpose", "purpose must be create or topup"));
+    }
+    TRY(const auto key, key_to_top_up(context, request, fields));
+    return std::optional{key};
+}
 
 Json invoice_json(const Context& context, const InvoiceStatus& status) {
     return {{"status", to_text(status.state)},

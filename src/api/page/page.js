@@ -61,6 +61,7 @@ async function showNode() {
   at('node-name').textContent = document.title = info.name;
   at('node-description').textContent = info.description;
   at('base-url').textContent = (info.http_url || location.origin) + '/v1';
+  at('get-offer').hidden = !info.payment_methods.some(method => method.offers);
   const { data } = await call('/v1/models');
   for (const model of data) {
     const row = at('models').insertRow();
@@ -113,13 +114,44 @@ async function watch(id) {
   }
 }
 
-function showInvoice({ invoice_id, bolt11 }) {
+function showText(text) {
   at('invoice').hidden = false;
-  at('qr').src = '/qr.svg?text=' + encodeURIComponent(bolt11.toUpperCase());
-  at('qr-link').href = at('open-wallet').href = 'lightning:' + bolt11;
-  at('copy-invoice').onclick = () => copy(at('copy-invoice'), at('invoice-text'), bolt11);
-  at('invoice-text').textContent = bolt11;
+  at('qr').src = '/qr.svg?text=' + encodeURIComponent(text.toUpperCase());
+  at('qr-link').href = at('open-wallet').href = 'lightning:' + text;
+  at('copy-invoice').onclick = () => copy(at('copy-invoice'), at('invoice-text'), text);
+  at('invoice-text').textContent = text;
+}
+
+function showInvoice({ invoice_id, bolt11 }) {
+  showText(bolt11);
   watch(invoice_id);
+}
+
+// An offer has no end: it is watched for as long as the page shows it.
+async function watchOffer(id) {
+  const mine = ++watching;
+  for (let pause = 2000; mine === watching; await new Promise(wake => setTimeout(wake, pause))) {
+    try {
+      const state = await call('/lightning/offer/' + id);
+      if (mine !== watching) return;
+      pause = 2000;
+      say('invoice-state', state.payments === 0 ?
+          'Pay it as often as you like: the first payment makes a key, each other tops it up.' :
+          'Paid ' + number(state.payments) + (state.payments === 1 ? ' time, ' : ' times, ') +
+          sats(state.amount_received_msats) + ' in all. Keep the code: it goes on topping up this key.');
+      if (state.api_key && at('new-key').textContent !== state.api_key) showKey(state.api_key);
+    } catch (error) {
+      if (mine !== watching) return;
+      say('invoice-state', error.message, true);
+      if (error.isFinal) return;
+      pause = 5000;
+    }
+  }
+}
+
+function showOffer({ offer_id, offer }) {
+  showText(offer);
+  watchOffer(offer_id);
 }
 
 at('buy').addEventListener('submit', event => {
@@ -136,6 +168,16 @@ at('buy').addEventListener('submit', event => {
     showInvoice(made);
   });
 });
+
+at('get-offer').addEventListener('click', () => whileBusy(at('get-offer'), 'invoice-state', async () => {
+  ++watching;
+  at('invoice').hidden = at('bought').hidden = true;
+  at('new-key').textContent = '';
+  say('invoice-state', '');
+  const made = await call('/lightning/offer', { body: { purpose: 'create' } });
+  sessionStorage.setItem('invoice', JSON.stringify(made));
+  showOffer(made);
+}));
 
 at('token-form').addEventListener('submit', event => {
   event.preventDefault();
@@ -182,4 +224,7 @@ at('copy-token').addEventListener('click',
 
 showNode().catch(error => say('models-state', error.message, true));
 const kept = sessionStorage.getItem('invoice');
-if (kept) showInvoice(JSON.parse(kept));
+if (kept) {
+  const made = JSON.parse(kept);
+  if (made.offer_id) showOffer(made); else showInvoice(made);
+}

@@ -1,0 +1,118 @@
+"""Offers (BOLT12) at the real binary, with the simulated network as the node that receives."""
+import threading
+import unittest
+
+import harness
+
+AT_NODE = '[lightning]\nreceive = ["simulated"]\npay = ["simulated"]\n'
+
+
+class Offers(harness.NodeCase):
+    def node_with_offers(self, more: str = "") -> harness.Nutgate:
+        return self.nutgate("--config", self.config(AT_NODE + more))
+
+    def paid(self, node: harness.Nutgate, offer_id: str, payments: int = 1) -> dict:
+        return harness.until(
+            lambda: (state := node.ask("/lightning/offer/" + offer_id).json()).get("payments", 0)
+            >= payments and state, "the offer is paid")
+
+    def test_an_offer_makes_a_key_that_buys_answers_and_gives_back_what_is_left(self) -> None:
+        node = self.node_with_offers()
+        methods = node.ask("/v1/info").json()["payment_methods"]
+        self.assertTrue(next(m for m in methods if m["id"] == "lightning")["offers"])
+        made = node.ask("/lightning/offer", body={"purpose": "create"})
+        self.assertEqual(made.status, 200, made)
+        made = made.json()
+        self.assertTrue(made["offer"].startswith("lno1"))
+        self.assertIsNone(made["amount_sats"])
+        state = self.paid(node, made["offer_id"])
+        self.assertEqual(state["status"], "open")
+        self.assertEqual(state["offer"], made["offer"])
+        self.assertEqual(state["amount_received_msats"], 1_000_000)
+        key = state["api_key"]
+        cost = node.chat(key, "hello").json()["usage"]["cost"]["total_msats"]
+        self.assertEqual(node.balance(key), 1_000_000 - cost)
+        lines = node.ask("/v1/balance/history", key=key).json()["transactions"]
+        self.assertEqual([line["amount"] for line in lines], [1_000_000])
+        # The money is at the Lightning node, which pays for ecash first, and has to have what that
+        # may cost besides.
+        node.buy_key(1000)
+        refunded = harness.until(
+            lambda: (answer := node.ask("/v1/balance/refund", "POST", key=key)).status == 200
+            and answer, "a refund").json()
+        self.assertEqual(int(refunded["sats"]), (1_000_000 - cost) // 1000)
+        node.stop()
+        node.audit()
+
+    def test_an_offer_tops_up_a_key_once_for_each_payment_over_kills(self) -> None:
+        node = self.node_with_offers()
+        first = node.ask("/lightning/offer", body={"amount_sats": 500}).json()
+        key = self.paid(node, first["offer_id"])["api_key"]
+        ids = []
+        for amount in (21, 22, 23):
+            made = node.ask("/v1/balance/lightning/offer", key=key,
+                            body={"amount_sats": amount, "purpose": "topup"})
+            self.assertEqual(made.status, 200, made)
+            ids.append(made.json()["offer_id"])
+            node.kill()
+            node.start()
+        for offer_id in ids:
+            state = self.paid(node, offer_id)
+            self.assertIsNone(state["api_key"])
+            self.assertEqual(state["payments"], 1)
+        self.assertEqual(node.balance(key), (500 + 21 + 22 + 23) * 1000)
+        closed = node.ask(f"/lightning/offer/{ids[0]}/close", "POST")
+        self.assertEqual(closed.json()["status"], "closed")
+        node.stop()
+        node.audit()
+
+    def test_what_can_not_be_is_refused(self) -> None:
+        node = self.node_with_offers("offers_per_key_max = 1\n")
+        for amount in (0, 1_000_001, -1, "5"):
+            self.assertEqual(node.ask("/lightning/offer", body={"amount_sats": amount}).status, 400)
+        self.assertEqual(node.ask("/lightning/offer", body={"purpose": "gift"}).status, 400)
+        self.assertEqual(node.ask("/lightning/offer", body={"purpose": "topup"}).status, 401)
+        stranger = node.ask("/lightning/offer", body={"purpose": "topup"}, key="sk-" + "0" * 64)
+        self.assertEqual((stranger.status, stranger.json()["error"]["code"]), (404, "key_not_found"))
+        for path in ("/lightning/offer/nothing", "/v1/balance/lightning/offer/nothing"):
+            self.assertEqual(node.ask(path).json()["error"]["code"], "offer_not_found")
+        self.assertEqual(node.ask("/lightning/offer/nothing/close", "POST").status, 404)
+        key = node.buy_key(10)
+        self.assertEqual(node.ask("/lightning/offer", body={"purpose": "topup"}, key=key).status, 200)
+        more = node.ask("/lightning/offer", body={"purpose": "topup"}, key=key)
+        self.assertEqual((more.status, more.json()["error"]["code"]), (409, "key_has_offers"))
+        node.stop()
+        node.audit()
+
+    def test_a_node_without_offers_says_so(self) -> None:
+        node = self.nutgate()
+        methods = node.ask("/v1/info").json()["payment_methods"]
+        self.assertFalse(any(method["offers"] for method in methods))
+        refused = node.ask("/lightning/offer", body={"amount_sats": 5})
+        self.assertEqual((refused.status, refused.json()["error"]["code"]), (503, "offers_off"))
+        self.assertIn("retry-after", refused.headers)
+        node.stop()
+        node.audit()
+
+    def test_many_at_once_are_each_paid_once(self) -> None:
+        node = self.node_with_offers("\n[limits]\ninvoices_per_client_per_minute = 1000\n"
+                                     "status_per_client_per_minute = 100000\n")
+        made = []
+
+        def ask() -> None:
+            made.append(node.ask("/lightning/offer", body={"amount_sats": 7}).json()["offer_id"])
+        askers = [threading.Thread(target=ask) for _ in range(20)]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join()
+        keys = {self.paid(node, offer_id)["api_key"] for offer_id in made}
+        self.assertEqual(len(keys), 20)
+        for key in keys:
+            self.assertEqual(node.balance(key), 7_000)
+        node.stop()
+        node.audit()
+
+
+if __name__ == "__main__":
+    unittest.main()
