@@ -28,6 +28,7 @@ public:
     // cln_offers.cpp
     std::vector<OfferBackend*> offers() override { return {this}; }
     Result<NodeOffer, BackendError> create_offer(const OfferOrder& order) override;
+    Result<void, BackendError> check_offers() override;
     Result<OfferPayments, BackendError> payments(std::string_view mark) override;
 
 private:

@@ -1,6 +1,6 @@
 // Offers of Core Lightning. What is paid to one is an invoice of its own, which names it; invoices
 // are listed in the order in which they changed (since 23.08), and one that is paid changes no
-// more.
+// more, unless somebody deletes its description: then it is told again.
 #include <charconv>
 #include <utility>
 
@@ -93,6 +93,15 @@ Result<NodeOffer, BackendError> Cln::create_offer(const OfferOrder& order) {
     const auto now = find_offer(order);
     if (now || now.error() != BackendError::NotFound) return now;
     return fail(made && said_no(*made) ? BackendError::Refused : BackendError::Unreachable);
+}
+
+Result<void, BackendError> Cln::check_offers() {
+    const auto answer = call(rpc("listoffers", Json::object({{"offer_id", std::string(64, '0')}}),
+                                 options().receive_credential));
+    if (!answer) return fail(BackendError::Unreachable);
+    if (said_no(*answer)) return fail(BackendError::Refused);
+    if (!answer->is_success()) return fail(BackendError::Unreachable);
+    return {};
 }
 
 Result<OfferPayments, BackendError> Cln::payments(std::string_view mark) {

@@ -124,7 +124,9 @@ void visit_nodes(Config& c, ConfigVisitor& v) {
                   c.lnd, v);
     visit_node_at("lightning.cln", "Core Lightning, over clnrest.",
                   "Its clnrest-port: \"https://127.0.0.1:3010\".",
-                  {{"invoice_rune_env", "Variable with a rune for invoice and listinvoices."},
+                  {{"invoice_rune_env",
+                    "Variable with a rune for invoice and listinvoices; for offers, offer and "
+                    "listoffers, too."},
                    {"invoice_rune_file", "File of it."},
                    {"pay_rune_env", "Variable with a rune for xpay, pay and listpays."},
                    {"pay_rune_file", "File of it."}},

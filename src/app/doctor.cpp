@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "data_view.h"
 #include "lightning_nodes.h"
+#include "nutgate/lightning/offers.h"
 #include "nutgate/store/open.h"
 
 namespace nutgate::app {
@@ -17,7 +18,8 @@ struct Finding {
     bool answers = false;
     bool right_network = false;  // Or one that does not say.
     bool pays = false;
-    bool offers = false;
+    enum class Offers { None, Refused, Made };
+    Offers offers = Offers::None;
     bool synced = false;
     bool proven = false;
     std::string version;
@@ -29,7 +31,6 @@ Finding look_at(LightningNode& node, const LightningNodeKind& kind, const Config
     Finding found{.name = node.name(),
                   .url = (config.*kind.config).url,
                   .pays = node.pays(),
-                  .offers = !node.offers().empty(),
                   .proven = kind.proven,
                   .version = {}};
     const auto status = node.status();
@@ -38,7 +39,22 @@ Finding look_at(LightningNode& node, const LightningNodeKind& kind, const Config
     found.right_network = status->network.value_or(node.network()) == node.network();
     found.synced = status->synced;
     found.version = status->version;
+    for (OfferBackend* const offers : node.offers()) {
+        found.offers = offers->check_offers() ? Finding::Offers::Made : Finding::Offers::Refused;
+    }
     return found;
+}
+
+std::string_view in_words(Finding::Offers offers) {
+    switch (offers) {
+        case Finding::Offers::None:
+            return "";
+        case Finding::Offers::Refused:
+            return "; its credential is not good for offers";
+        case Finding::Offers::Made:
+            return "; makes offers (BOLT12)";
+    }
+    return "";
 }
 
 Json to_json(const Finding& f) {
@@ -49,7 +65,7 @@ Json to_json(const Finding& f) {
             {"network_fits", f.answers ? Json(f.right_network) : Json()},
             {"synced", f.answers ? Json(f.synced) : Json()},
             {"may_pay", f.pays},
-            {"makes_offers", f.offers},
+            {"makes_offers", f.offers == Finding::Offers::Made},
             {"run_against_a_real_node", f.proven}};
 }
 
@@ -64,7 +80,7 @@ void print_line(const Finding& f) {
         if (!f.synced) std::printf(", IS BEHIND THE CHAIN");
     }
     std::printf("; %s%s\n", f.pays ? "has a credential to pay with" : "receives only",
-                f.offers ? "; makes offers (BOLT12)" : "");
+                std::string{in_words(f.offers)}.c_str());
     if (!f.proven) {
         std::printf(
             "  this adapter was only run against a fake that was written from the "

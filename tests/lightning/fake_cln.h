@@ -50,6 +50,11 @@ public:
         const std::lock_guard lock{mutex_};
         return offers_.size();
     }
+    // As with a rune that is good for invoices only.
+    void allow_offers(bool allow) {
+        const std::lock_guard lock{mutex_};
+        allows_offers_ = allow;
+    }
     // The node says so of each offer that it shows from now on.
     void show_offers_as(std::string bolt12) {
         const std::lock_guard lock{mutex_};
@@ -130,6 +135,7 @@ private:
                     [this](const httplib::Request& request, httplib::Response& response) {
                         if (!may(request, response, kInvoiceRune)) return;
                         const std::lock_guard lock{mutex_};
+                        if (!allows_offers_) return error(response, 1502, "Not permitted", 401);
                         note(request);
                         make_offer(Json::parse(request.body), response);
                     });
@@ -137,6 +143,7 @@ private:
                     [this](const httplib::Request& request, httplib::Response& response) {
                         if (!may(request, response, kInvoiceRune)) return;
                         const std::lock_guard lock{mutex_};
+                        if (!allows_offers_) return error(response, 1502, "Not permitted", 401);
                         Json list = Json::array();
                         for (const auto& [bolt12, label] : offers_) {
                             list.push_back(offer_entry(bolt12, label));
@@ -260,6 +267,7 @@ private:
     std::map<std::string, std::string> offers_;  // Their labels.
     std::vector<Json> changed_;
     std::string offer_instead_;
+    bool allows_offers_ = true;
 };
 
 }  // namespace nutgate::test

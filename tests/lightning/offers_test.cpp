@@ -129,6 +129,17 @@ TEST_CASE("core lightning: an offer that the node changed is refused") {
     CHECK(rig.rig.node.offers_made() == 1);
 }
 
+TEST_CASE("core lightning: a rune for invoices alone makes no offers, and that is told") {
+    ClnOfferRig<FakeCln> rig;
+    CHECK(rig.backend().check_offers().has_value());
+    rig.rig.node.allow_offers(false);
+    CHECK(rig.backend().check_offers().error() == BackendError::Refused);
+    CHECK(rig.backend().create_offer(offer_order("a")).error() == BackendError::Refused);
+    CHECK(rig.backend().payments("").has_value());
+    rig.stop_node();
+    CHECK(rig.backend().check_offers().error() == BackendError::Unreachable);
+}
+
 TEST_CASE("core lightning: a payment that proves nothing is not passed by for what came after it") {
     ClnOfferRig<FakeCln> rig;
     const auto offer = *rig.backend().create_offer(offer_order("a"));
