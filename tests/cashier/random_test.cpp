@@ -4,6 +4,7 @@
 #include <random>
 
 #include "cashier/world.h"
+#include "nutgate/lightning/bolt12.h"
 
 using namespace nutgate;
 using namespace nutgate::literals;
@@ -15,13 +16,17 @@ namespace {
 
 class Story {
 public:
-    Story(World& world, std::uint64_t seed) : world_{world}, random_{seed} {
+    // Where the node receives by itself, offers are a part of it.
+    Story(World& world, Receive receive, std::uint64_t seed)
+        : world_{world},
+          offers_{receive == Receive::OverNode ? &world.lightning.with_offers() : nullptr},
+          random_{seed} {
         keys_.push_back(world.key_of_token(5000_msat));
         in_ = 5000_msat;
     }
 
     void step() {
-        switch (pick(8)) {
+        switch (pick(offers_ == nullptr ? 8 : 10)) {
             case 0:
                 deposit();
                 break;
@@ -46,6 +51,12 @@ public:
             case 7:
                 pass_time();
                 break;
+            case 8:
+                offer();
+                break;
+            case 9:
+                pay_offer();
+                break;
         }
     }
 
@@ -53,6 +64,7 @@ public:
     void end() {
         world_.node->client.set(FaultyMint::Fault::None);
         world_.lightning.set_down(false);
+        if (offers_ != nullptr) offers_->set_down(false);
         for (int i = 0; i < 3; ++i) pass_time();
         for (const std::string& token : tokens_) {
             const auto deposit = world_.cashier().deposit_token(token, Bearer{});
@@ -66,6 +78,14 @@ public:
             CHECK((status->state == InvoiceState::Paid) == paid);
         }
         for (const std::string& token : tokens_) learn_key(token);
+        for (const auto& [id, offer] : offered_) {
+            const auto status = world_.cashier().offer_status(id);
+            REQUIRE(status.has_value());
+            CHECK(status->payments == offer.payments);
+            CHECK(status->credited == offer.paid);
+            CHECK(status->key.has_value() == (offer.creates && offer.payments > 0));
+            if (status->key) keys_.push_back(*status->key);
+        }
         Msat left;
         for (const KeyId& key : keys_) {
             if (const auto refund = world_.cashier().refund(key)) take(*refund);
@@ -131,6 +151,27 @@ private:
             (void)world_.cashier().invoice_status(invoice.invoice_id);
         }
     }
+    void offer() {
+        const bool creates = pick(2) == 0;
+        OfferRequest request{.purpose = creates ? InvoicePurpose::Create : InvoicePurpose::TopUp};
+        if (!creates) request.key = some_key();
+        const auto opened = world_.cashier().open_offer(request);
+        if (!opened) return;
+        offered_.emplace(opened->offer_id,
+                         Offered{.id = OfferId{parse_offer(opened->text)->id}, .creates = creates});
+    }
+    void pay_offer() {
+        if (offered_.empty()) return;
+        auto& [id, offer] = *std::next(offered_.begin(), std::ptrdiff_t(pick(offered_.size())));
+        if (pick(3) == 0) offers_->pay_others();
+        const Msat amount = some_sats(30);
+        (void)offers_->pay(offer.id, amount);
+        ++offer.payments;
+        offer.paid = *add(offer.paid, amount);
+        in_ = *add(in_, amount);
+        if (pick(4) == 0) (void)world_.cashier().offer_status(id);
+        if (pick(8) == 0) (void)world_.cashier().close_offer(id);
+    }
     void charge() {
         const KeyId& key = some_key();
         const Msat balance = world_.balance(key);
@@ -147,31 +188,45 @@ private:
         constexpr Fault kFaults[] = {Fault::None, Fault::None, Fault::Away, Fault::AnswerLost};
         world_.node->client.set(kFaults[pick(4)]);
         world_.lightning.set_down(pick(4) == 0);
+        if (offers_ != nullptr) offers_->set_down(pick(4) == 0);
     }
     void pass_time() {
         world_.clock.advance(Seconds{static_cast<int>(pick(2000)) + 700});
         REQUIRE(world_.node->wallet.recover());
         REQUIRE(world_.cashier().recover());
+        REQUIRE(world_.cashier().settle_offers());
         world_.node->audit();
     }
 
+    struct Offered {
+        OfferId id;
+        bool creates = false;
+        std::int64_t payments = 0;
+        Msat paid{};
+    };
+
     World& world_;
+    test::FakeOffers* offers_;
     std::mt19937_64 random_;
     Msat in_;
     std::vector<KeyId> keys_;
     std::vector<std::string> tokens_;
     std::vector<OpenInvoice> invoices_;
     std::map<std::string, Sat> refunds_;
+    std::map<std::string, Offered> offered_;  // By the id that its holder has.
 };
 
 }  // namespace
 
 TEST_CASE("cashier: whatever happens in whatever order, nothing is lost and nothing made") {
-    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
-        CAPTURE(seed);
-        World world;
-        Story story{world, seed};
-        for (int i = 0; i < 120; ++i) story.step();
-        story.end();
+    for (const Receive receive : {Receive::OverMint, Receive::OverNode}) {
+        for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+            CAPTURE(static_cast<int>(receive));
+            CAPTURE(seed);
+            World world{receive};
+            Story story{world, receive, seed};
+            for (int i = 0; i < 120; ++i) story.step();
+            story.end();
+        }
     }
 }
