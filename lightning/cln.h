@@ -28,6 +28,7 @@ public:
     // cln_offers.cpp
     std::vector<OfferBackend*> offers() override { return {this}; }
     Result<NodeOffer, BackendError> create_offer(const OfferOrder& order) override;
+    Result<void, BackendError> close_offer(const OfferId& offer) override;
     Result<void, BackendError> check_offers() override;
     Result<OfferPayments, BackendError> payments(std::string_view mark) override;
 
@@ -36,6 +37,8 @@ private:
     std::pair<Told, std::int64_t> tell_by(std::string_view method, const Json& parameters);
     // Of several under one label always the same.
     Result<NodeOffer, BackendError> find_offer(const OfferOrder& order) const;
+    // `before`: the code that says that it was done already.
+    Result<void, BackendError> done(const NodeCall& to_make, std::int64_t before) const;
 
     NodeCall rpc(std::string_view method, const Json& parameters, const Secret& rune) const;
 };

@@ -14,7 +14,8 @@ namespace {
 
 // An invoice carries what its payer wrote, which fills an onion message at most.
 constexpr std::int64_t kInvoicesAtOnce = 50;
-constexpr std::size_t kListBytesMax = 16 * 1024 * 1024;
+constexpr std::size_t kListBytesMax = 32 * 1024 * 1024;
+constexpr std::int64_t kAlreadyDisabled = 1001;
 constexpr std::size_t kDistinctionDigits = 16;
 
 // A node makes no second offer of what says the same, so each says something of its own.
@@ -95,13 +96,23 @@ Result<NodeOffer, BackendError> Cln::create_offer(const OfferOrder& order) {
     return fail(made && said_no(*made) ? BackendError::Refused : BackendError::Unreachable);
 }
 
-Result<void, BackendError> Cln::check_offers() {
-    const auto answer = call(rpc("listoffers", Json::object({{"offer_id", std::string(64, '0')}}),
-                                 options().receive_credential));
+Result<void, BackendError> Cln::done(const NodeCall& to_make, std::int64_t before) const {
+    const auto answer = call(to_make);
     if (!answer) return fail(BackendError::Unreachable);
-    if (said_no(*answer)) return fail(BackendError::Refused);
-    if (!answer->is_success()) return fail(BackendError::Unreachable);
-    return {};
+    if (answer->is_success() || integer_at(answer->json, "code") == before) return {};
+    return fail(said_no(*answer) ? BackendError::Refused : BackendError::Unreachable);
+}
+
+Result<void, BackendError> Cln::close_offer(const OfferId& offer) {
+    return done(rpc("disableoffer", Json::object({{"offer_id", offer.hex()}}),
+                    options().receive_credential),
+                kAlreadyDisabled);
+}
+
+Result<void, BackendError> Cln::check_offers() {
+    return done(rpc("listoffers", Json::object({{"offer_id", std::string(64, '0')}}),
+                    options().receive_credential),
+                0);
 }
 
 Result<OfferPayments, BackendError> Cln::payments(std::string_view mark) {

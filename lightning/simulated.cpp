@@ -54,7 +54,8 @@ CREATE INDEX simulated_payment_open ON simulated_payment (due_at) WHERE final_at
     id BLOB PRIMARY KEY,
     label TEXT NOT NULL UNIQUE,
     bolt12 TEXT NOT NULL,
-    amount BIGINT
+    amount BIGINT,
+    closed BIGINT NOT NULL DEFAULT 0
 );
 CREATE TABLE simulated_offer_payment (
     hash BLOB PRIMARY KEY,

@@ -136,6 +136,13 @@ Result<OfferPayments, BackendError> SimulatedLightning::payments(std::string_vie
     }));
 }
 
+Result<void, BackendError> SimulatedLightning::close_offer(const OfferId& offer) {
+    return without_detail(database_.transact([&](Tx& tx) -> Result<void, Trouble> {
+        tx.execute("UPDATE simulated_offer SET closed = 1 WHERE id = $1", offer);
+        return {};
+    }));
+}
+
 Result<PaymentHash, BackendError> SimulatedLightning::pay_offer(std::string_view bolt12,
                                                                 Msat amount) {
     const auto parsed = parse_offer(bolt12);
@@ -144,8 +151,10 @@ Result<PaymentHash, BackendError> SimulatedLightning::pay_offer(std::string_view
     const Preimage preimage{random_.bytes<32>()};
     const Time at = now();
     auto paid = database_.transact([&](Tx& tx) -> Result<PaymentHash, Trouble> {
-        const auto row = tx.query_one("SELECT amount FROM simulated_offer WHERE id = $1", id);
+        const auto row =
+            tx.query_one("SELECT amount, closed FROM simulated_offer WHERE id = $1", id);
         if (!row) return fail(BackendError::NotFound);
+        if (row->integer(1) != 0) return fail(BackendError::Refused);
         insert_payment(tx, id, preimage, row->is_null(0) ? amount : row->msat(0), at);
         return PaymentHash{crypto::sha256(preimage.bytes())};
     });

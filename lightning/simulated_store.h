@@ -24,7 +24,11 @@ struct Trouble {
 template <class T>
 Result<T, BackendError> without_detail(Result<T, Trouble> result) {
     if (!result) return fail(result.error().why);
-    return *std::move(result);
+    if constexpr (std::is_void_v<T>) {
+        return {};
+    } else {
+        return *std::move(result);
+    }
 }
 
 // Gives what is due its number. Numbers follow one another as payments were noted, and a payment

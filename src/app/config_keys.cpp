@@ -125,8 +125,8 @@ void visit_nodes(Config& c, ConfigVisitor& v) {
     visit_node_at("lightning.cln", "Core Lightning, over clnrest.",
                   "Its clnrest-port: \"https://127.0.0.1:3010\".",
                   {{"invoice_rune_env",
-                    "Variable with a rune for invoice and listinvoices; for offers, offer and "
-                    "listoffers, too."},
+                    "Variable with a rune for invoice and listinvoices; for offers, offer, "
+                    "listoffers and disableoffer, too."},
                    {"invoice_rune_file", "File of it."},
                    {"pay_rune_env", "Variable with a rune for xpay, pay and listpays."},
                    {"pay_rune_file", "File of it."}},

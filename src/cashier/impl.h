@@ -226,6 +226,8 @@ struct Cashier::Impl {
                                      const payment::Arrivals& came, bool& keeps_mark);
     Result<int, CashierError> settle_holder(const std::string& holder);
     Result<int, CashierError> settle_holders();
+    // Tells the holder which offers are closed.
+    Result<void, CashierError> retire_closed(const std::string& holder);
     // Of offers whose money becomes ecash.
     Result<void, CashierError> bring_in(const std::string& reference);
     Result<int, CashierError> bring_in_due();

@@ -45,6 +45,7 @@ constexpr std::size_t kOfferIdTextMax = 64;
 constexpr int kBroughtInPerRound = 50;
 constexpr int kAnswersPerRound = 20;  // Of one holder; what is left comes with the next round.
 constexpr int kUnansweredOffersMax = 2;
+constexpr int kRetiredPerRound = 20;
 constexpr Time kNotAgain = from_unix_milliseconds(INT64_MAX);
 
 // The longer ago something happened to it, the rarer; but never not at all.
@@ -308,12 +309,40 @@ Result<int, CashierError> Cashier::Impl::settle_holders() {
         }
         if (settled) {
             credited += *settled;
+            TRY_VOID(retire_closed(holder));
         } else {
             log::warn("cashier.offers_not_asked",
                       {{"holder", holder}, {"why", settled.error().detail}});
         }
     }
     return credited;
+}
+
+Result<void, CashierError> Cashier::Impl::retire_closed(const std::string& holder) {
+    PaymentMethod* const lightning = methods.find(kMethodLightning);
+    TRY(const auto closed,
+        database.read([&](Reader& reader) -> Result<std::vector<std::string>, CashierError> {
+            std::vector<std::string> references;
+            for (const Row& row : reader.query("SELECT reference FROM offer WHERE state = $1 AND "
+                                               "holder = $2 AND retired = 0 LIMIT $3",
+                                               stored(OfferState::Closed), std::string_view{holder},
+                                               kRetiredPerRound)) {
+                references.push_back(row.text(0));
+            }
+            return references;
+        }));
+    for (const std::string& reference : closed) {
+        const auto told = lightning->close_offer(holder, reference);
+        if (!told && told.error() == payment::PaymentError::Unreachable) return {};
+        // One that says no will say it again: what is paid is credited in any case.
+        if (!told) log::warn("cashier.offer_not_retired", {{"offer", reference}});
+        TRY_VOID(database.transact([&](Tx& tx) -> Result<void, CashierError> {
+            tx.execute("UPDATE offer SET retired = 1 WHERE reference = $1",
+                       std::string_view{reference});
+            return {};
+        }));
+    }
+    return {};
 }
 
 Result<void, CashierError> Cashier::Impl::bring_in(const std::string& reference) {

@@ -22,7 +22,8 @@ namespace {
 // invoice.cancelled_at: by its holder; it is watched on.
 // Fifth: offer: found as an invoice is; `opening` rows have no text yet. `reference` names it to
 // the method, `holder` who has what is paid to it, empty if that becomes ecash. offer_mark: up to
-// where a holder's arrivals are booked. settlement.offer: its lookup, of what was paid to one.
+// where a holder's arrivals are booked. offer.retired: its holder knows that it is closed.
+// settlement.offer: its lookup, of what was paid to one.
 constexpr store::Migration kMigrations[] = {
     {1, R"sql(
 CREATE TABLE settlement (
@@ -189,7 +190,8 @@ CREATE TABLE offer (
     created_at    BIGINT NOT NULL,
     paid_at       BIGINT,
     asked_at      BIGINT NOT NULL DEFAULT 0,
-    next_ask_at   BIGINT NOT NULL
+    next_ask_at   BIGINT NOT NULL,
+    retired       BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX offer_due ON offer (state, next_ask_at);
 CREATE INDEX offer_key ON offer (key);

@@ -141,22 +141,38 @@ public:
     Result<Arrivals, PaymentError> arrivals(std::string_view holder,
                                             std::string_view mark) override {
         if (options_.funds != Funds::AtMethod) return fail(PaymentError::Unsupported);
-        for (OfferBackend* const node : backend_.offers()) {
-            if (node->name() != holder) continue;
-            auto came = node->payments(mark);
-            if (!came) return fail(to_error(came.error()));
-            Arrivals found{.arrivals = {}, .mark = std::move(came->mark), .is_more = came->is_more};
-            for (const OfferPayment& payment : came->payments) {
-                found.arrivals.push_back({.offer = payment.offer.hex(),
-                                          .reference = payment.hash.hex(),
-                                          .amount = payment.amount});
-            }
-            return found;
+        OfferBackend* const node = find(holder);
+        if (node == nullptr) return fail(PaymentError::Unreachable);  // No longer configured.
+        auto came = node->payments(mark);
+        if (!came) return fail(to_error(came.error()));
+        Arrivals found{.arrivals = {}, .mark = std::move(came->mark), .is_more = came->is_more};
+        for (const OfferPayment& payment : came->payments) {
+            found.arrivals.push_back({.offer = payment.offer.hex(),
+                                      .reference = payment.hash.hex(),
+                                      .amount = payment.amount});
         }
-        return fail(PaymentError::Unreachable);  // No longer configured.
+        return found;
+    }
+
+    Result<void, PaymentError> close_offer(std::string_view holder,
+                                           std::string_view reference) override {
+        const auto offer = OfferId::parse(reference);
+        if (!offer) return fail(PaymentError::Rejected);
+        OfferBackend* const node = find(holder);
+        if (node == nullptr) return fail(PaymentError::Unreachable);
+        const auto closed = node->close_offer(*offer);
+        if (!closed) return fail(to_error(closed.error()));
+        return {};
     }
 
 private:
+    OfferBackend* find(std::string_view holder) {
+        for (OfferBackend* const node : backend_.offers()) {
+            if (node->name() == holder) return node;
+        }
+        return nullptr;
+    }
+
     static PaymentError to_error(BackendError error) {
         switch (error) {
             case BackendError::Unreachable:

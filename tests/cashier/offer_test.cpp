@@ -195,6 +195,8 @@ TEST_CASE("cashier: a closed offer makes room for another, and late money is cre
     CHECK(*world.cashier().settle_offers() == 1);
     CHECK(world.status(offer).credited == 2000_msat);
     CHECK(world.balance(key) == 3000_msat);
+    CHECK(world.offers.is_closed(OfferWorld::id_of(offer)));
+    CHECK_FALSE(world.offers.is_closed(OfferWorld::id_of(other)));
 }
 
 TEST_CASE("cashier: money for a key that has expired is credited as late money is") {

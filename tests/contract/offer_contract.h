@@ -146,6 +146,12 @@ inline void paid_offers(OfferRig& rig) {
         CHECK(payments_of(rig, offer, mark).size() == kMany);
         CHECK(payments_of(rig, offer, mark).empty());
     }
+    SUBCASE("an offer that is closed, twice, still tells what came in to it") {
+        rig.pay(offer, 1'000_msat);
+        for (int i = 0; i < 2; ++i) CHECK(rig.backend().close_offer(offer.id).has_value());
+        rig.reopen();
+        CHECK(payments_of(rig, offer, mark).size() == 1);
+    }
     SUBCASE("a mark that is none is refused") {
         CHECK(rig.backend().payments("yesterday").error() == BackendError::Refused);
     }
@@ -191,6 +197,7 @@ inline void offers_in_trouble(OfferRig& rig) {
         rig.stop_node();
         CHECK(rig.backend().create_offer(offer_order("b")).error() == BackendError::Unreachable);
         CHECK(rig.backend().payments("").error() == BackendError::Unreachable);
+        CHECK(rig.backend().close_offer(offer.id).error() == BackendError::Unreachable);
         rig.start_node();
         CHECK(payments_of(rig, offer).size() == 1);
     }

@@ -1,6 +1,7 @@
 // Core Lightning's clnrest, as far as the adapter uses it.
 #pragma once
 
+#include <set>
 #include <vector>
 
 #include "fake_node.h"
@@ -144,11 +145,20 @@ private:
                         if (!may(request, response, kInvoiceRune)) return;
                         const std::lock_guard lock{mutex_};
                         if (!allows_offers_) return error(response, 1502, "Not permitted", 401);
+                        const bool all = !Json::parse(request.body).value("active_only", false);
                         Json list = Json::array();
                         for (const auto& [bolt12, label] : offers_) {
-                            list.push_back(offer_entry(bolt12, label));
+                            if (all || !disabled_.contains(bolt12)) {
+                                list.push_back(offer_entry(bolt12, label));
+                            }
                         }
                         answer(response, 201, {{"offers", list}});
+                    });
+        server.Post("/v1/disableoffer",
+                    [this](const httplib::Request& request, httplib::Response& response) {
+                        if (!may(request, response, kInvoiceRune)) return;
+                        const std::lock_guard lock{mutex_};
+                        disable(Json::parse(request.body).at("offer_id"), response);
                     });
     }
     void make_offer(const Json& body, httplib::Response& response) {
@@ -162,10 +172,21 @@ private:
             order.metadata.assign(paths.begin(), paths.end());
         }
         const std::string bolt12 = write_offer(order);
+        if (disabled_.contains(bolt12)) return error(response, 1000, "Already exists, not active");
         const auto [entry, created] = offers_.emplace(bolt12, body.at("label"));
         Json said = offer_entry(bolt12, entry->second);
         said["created"] = created;
         answer(response, 201, said);
+    }
+    void disable(const std::string& id, httplib::Response& response) {
+        for (const auto& [bolt12, label] : offers_) {
+            Json entry = offer_entry(bolt12, label);
+            if (entry.at("offer_id") != id) continue;
+            if (!disabled_.insert(bolt12).second) return error(response, 1001, "Already disabled");
+            entry["active"] = false;
+            return answer(response, 201, entry);
+        }
+        error(response, -32602, "Unknown offer");
     }
     Json offer_entry(const std::string& bolt12, const std::string& label) const {
         return {{"offer_id", OfferId{parse_offer(bolt12)->id}.hex()},
@@ -265,6 +286,7 @@ private:
     const Commands commands_;
     // Guarded by mutex_.
     std::map<std::string, std::string> offers_;  // Their labels.
+    std::set<std::string> disabled_;
     std::vector<Json> changed_;
     std::string offer_instead_;
     bool allows_offers_ = true;

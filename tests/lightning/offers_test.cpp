@@ -173,6 +173,9 @@ TEST_CASE("simulated lightning: somebody pays each new offer once, unless it say
     CHECK(world.balance() == 1'024'000_msat);
     CHECK(world.node->pay_offer(write_offer({.issuer_id = {}}), 1_msat).error() ==
           BackendError::Refused);
+    CHECK(world.node->close_offer(open.id).has_value());
+    CHECK(world.node->pay_offer(open.bolt12, 3'000_msat).error() == BackendError::Refused);
+    CHECK(world.balance() == 1'024'000_msat);
 }
 
 TEST_CASE(

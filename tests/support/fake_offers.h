@@ -8,6 +8,7 @@
 #include <charconv>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +44,10 @@ public:
         const Lock lock{mutex_};
         down_ = down;
     }
+    bool is_closed(const OfferId& offer) const {
+        const Lock lock{mutex_};
+        return closed_.contains(offer);
+    }
     int times_asked() const {
         const Lock lock{mutex_};
         return asked_;
@@ -57,6 +62,13 @@ public:
         auto made = make(order);
         if (made && on_made) on_made(*made);
         return made;
+    }
+
+    Result<void, BackendError> close_offer(const OfferId& offer) override {
+        const Lock lock{mutex_};
+        if (down_) return fail(BackendError::Unreachable);
+        closed_.insert(offer);
+        return {};
     }
 
     Result<OfferPayments, BackendError> payments(std::string_view mark) override {
@@ -105,6 +117,7 @@ private:
     crypto::SystemRandom random_ GUARDED_BY(mutex_);
     std::map<std::string, std::pair<std::optional<Msat>, NodeOffer>> made_ GUARDED_BY(mutex_);
     std::vector<OfferPayment> paid_ GUARDED_BY(mutex_);
+    std::set<OfferId> closed_ GUARDED_BY(mutex_);
     int asked_ GUARDED_BY(mutex_) = 0;
     bool down_ GUARDED_BY(mutex_) = false;
 };

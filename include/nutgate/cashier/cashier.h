@@ -119,8 +119,9 @@ public:
     Result<OpenOffer, CashierError> open_offer(const OfferRequest& request);
     // Asks first, unless it was asked for within ask_interval.
     Result<OfferStatus, CashierError> offer_status(std::string_view offer_id);
-    // Its holder needs it no longer, which makes room for another. Should it be paid all the same,
-    // that is credited: at once where a node of ours made it, else when its status is asked for.
+    // Its holder needs it no longer, which makes room for another. A node of ours is told with the
+    // next round, and gives nobody an invoice for it from then on. What is paid all the same is
+    // credited: at once where a node of ours made it, else when its status is asked for.
     Result<OfferStatus, CashierError> close_offer(std::string_view offer_id);
     // Asks what has come in to offers, and credits it. Returns how many payments that were. The
     // watcher's body.

@@ -53,6 +53,9 @@ public:
     // What has come in to offers since `mark`, an earlier answer's or empty: since ever. The same
     // mark may answer the same payments again; none that came after it is ever left out.
     virtual Result<OfferPayments, BackendError> payments(std::string_view mark) = 0;
+    // Who wants to pay it is given no invoice any more; what is paid to one that was given before
+    // is told. Closing twice is closing once.
+    virtual Result<void, BackendError> close_offer(const OfferId&) { return {}; }
     // Asks whether our credential is good for offers: for a person. Refused: it is not.
     virtual Result<void, BackendError> check_offers() { return {}; }
 };

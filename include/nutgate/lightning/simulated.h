@@ -80,7 +80,8 @@ public:
     // Refuses as create_invoice() does.
     Result<NodeOffer, BackendError> create_offer(const OfferOrder& order) override;
     Result<OfferPayments, BackendError> payments(std::string_view mark) override;
-    // Somebody pays an offer of ours now, with `amount` where it names none.
+    Result<void, BackendError> close_offer(const OfferId& offer) override;
+    // Somebody pays an offer of ours now, unless it is closed, with `amount` where it names none.
     Result<PaymentHash, BackendError> pay_offer(std::string_view bolt12, Msat amount);
 
 private:

@@ -132,6 +132,11 @@ public:
                                                     std::string_view /*mark*/) {
         return fail(PaymentError::Unsupported);
     }
+    // Of Funds::AtMethod: nobody can begin to pay that offer any more. Repeatable.
+    virtual Result<void, PaymentError> close_offer(std::string_view /*holder*/,
+                                                   std::string_view /*reference*/) {
+        return fail(PaymentError::Unsupported);
+    }
     // Of Funds::InWallet: has what was paid to that offer become ecash, of which the wallet tells
     // the Settler.
     virtual Result<void, PaymentError> bring_in(std::string_view /*reference*/) {
