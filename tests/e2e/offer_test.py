@@ -1,7 +1,11 @@
-"""Offers (BOLT12) at the real binary, with the simulated network as the node that receives."""
+"""Offers (BOLT12) at the real binary, with the simulated network as the node that receives, or one
+that speaks as Core Lightning does."""
+import json
+import subprocess
 import threading
 import unittest
 
+import core_lightning
 import harness
 
 AT_NODE = '[lightning]\nreceive = ["simulated"]\npay = ["simulated"]\n'
@@ -110,6 +114,80 @@ class Offers(harness.NodeCase):
         self.assertEqual(len(keys), 20)
         for key in keys:
             self.assertEqual(node.balance(key), 7_000)
+        node.stop()
+        node.audit()
+
+
+RUNE = "invoice-rune"
+INVOICES = ("getinfo", "invoice", "listinvoices")
+OFFERS = (*INVOICES, "offer", "listoffers", "disableoffer")
+
+
+class AtCoreLightning(harness.NodeCase):
+    def lightningd(self, commands: tuple = OFFERS) -> core_lightning.CoreLightning:
+        server = core_lightning.CoreLightning(RUNE, commands)
+        self.addCleanup(server.stop)
+        return server
+
+    def file(self, lightningd: core_lightning.CoreLightning):
+        _, sold = self.upstream(1000, 1000)
+        return self.config(f"""
+[wallet]
+mints = ["https://mint.example.com"]
+[lightning]
+receive = ["cln"]
+network = "regtest"
+[lightning.cln]
+url = "{lightningd.url}"
+invoice_rune_env = "RUNE"
+{sold}""")
+
+    def test_it_makes_them_and_tells_of_each_payment_over_kills_of_the_node(self) -> None:
+        lightningd = self.lightningd()
+        node = self.nutgate("--config", self.file(lightningd), dev=False, environment={"RUNE": RUNE})
+        made = node.ask("/lightning/offer", body={}).json()
+        path = "/lightning/offer/" + made["offer_id"]
+        self.assertEqual(node.ask(path).json()["payments"], 0)
+        lightningd.pay(made["offer"], 21_000)
+        # Nobody asks for it: the watcher does.
+        node.kill()
+        node.start()
+        state = harness.until(
+            lambda: (seen := node.ask(path).json())["payments"] == 1 and seen, "one payment")
+        key = state["api_key"]
+        self.assertEqual(node.balance(key), 21_000)
+        for _ in range(120):
+            lightningd.pay(made["offer"], 1_000)
+        harness.until(lambda: node.balance(key) == 141_000, "all of them are credited")
+        node.kill()
+        node.start()
+        self.assertEqual(node.ask(path).json()["payments"], 121)
+
+        other = node.ask("/lightning/offer", body={"amount_sats": 7, "purpose": "topup"}, key=key).json()
+        self.assertNotEqual(other["offer"], made["offer"])
+        lightningd.pay(other["offer"], 7_000)
+        harness.until(lambda: node.balance(key) == 148_000, "the top-up is credited")
+        node.ask(f"/lightning/offer/{other['offer_id']}/close", "POST")
+        harness.until(lambda: [o["active"] for o in lightningd.offers.values()] == [True, False],
+                      "the node knows that it is closed")
+        node.stop()
+        node.audit()
+
+    def test_doctor_says_whether_the_rune_is_good_for_them(self) -> None:
+        for commands, good in ((OFFERS, True), (INVOICES, False)):
+            file = self.file(self.lightningd(commands))
+            seen = subprocess.run(
+                [harness.BINARY, "doctor", "--json", "--config", file, "--data-dir", self.folder / "x"],
+                capture_output=True, text=True, timeout=harness.PATIENCE, check=False,
+                env={"PATH": "/usr/bin:/bin", "RUNE": RUNE})
+            self.assertEqual(seen.returncode, 0, seen)
+            self.assertEqual(json.loads(seen.stdout)["lightning"][0]["makes_offers"], good)
+
+    def test_a_rune_for_invoices_alone_makes_none(self) -> None:
+        node = self.nutgate("--config", self.file(self.lightningd(INVOICES)), dev=False,
+                            environment={"RUNE": RUNE})
+        refused = node.ask("/lightning/offer", body={})
+        self.assertEqual((refused.status, refused.json()["error"]["code"]), (502, "lightning_refused"))
         node.stop()
         node.audit()
 
