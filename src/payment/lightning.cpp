@@ -62,7 +62,7 @@ public:
             .amount_min = options_.amount_min,
             .amount_max = options_.amount_max,
             .funds = options_.funds,
-            .holder = options_.funds == Funds::AtMethod ? backend_.name() : std::string{},
+            .holder = is_at_method() ? backend_.name() : "",
         };
     }
 
@@ -124,7 +124,7 @@ public:
             if (offer) {
                 return OfferPresentation{.text = std::move(offer->bolt12),
                                          .reference = offer->id.hex(),
-                                         .holder = node->name()};
+                                         .holder = is_at_method() ? node->name() : ""};
             }
             if (why != PaymentError::Rejected) why = to_error(offer.error());
         }
@@ -133,14 +133,14 @@ public:
 
     std::vector<std::string> offer_holders() override {
         std::vector<std::string> holders;
-        if (options_.funds != Funds::AtMethod) return holders;
+        if (!is_at_method()) return holders;
         for (const OfferBackend* const node : backend_.offers()) holders.push_back(node->name());
         return holders;
     }
 
     Result<Arrivals, PaymentError> arrivals(std::string_view holder,
                                             std::string_view mark) override {
-        if (options_.funds != Funds::AtMethod) return fail(PaymentError::Unsupported);
+        if (!is_at_method()) return fail(PaymentError::Unsupported);
         OfferBackend* const node = find(holder);
         if (node == nullptr) return fail(PaymentError::Unreachable);  // No longer configured.
         auto came = node->payments(mark);
@@ -166,6 +166,8 @@ public:
     }
 
 private:
+    bool is_at_method() const { return options_.funds == Funds::AtMethod; }
+
     OfferBackend* find(std::string_view holder) {
         for (OfferBackend* const node : backend_.offers()) {
             if (node->name() == holder) return node;

@@ -102,6 +102,18 @@ TEST_CASE("payment: lightning tells what came in to an offer, of ours or not, si
     CHECK(world.lightning().arrivals("fake", came->mark)->arrivals.empty());
 }
 
+TEST_CASE("payment: where what is paid becomes ecash, an offer has no holder and none arrives") {
+    test::FixedClock clock;
+    test::FakeLightning mint{clock};
+    (void)mint.with_offers();
+    const auto method = make_lightning_method(mint, {.funds = Funds::InWallet});
+    const auto opened = method->open_offer({.label = "a", .amount = {}, .memo = "m"});
+    REQUIRE(opened.has_value());
+    CHECK(opened->holder.empty());
+    CHECK(method->offer_holders().empty());
+    CHECK(method->arrivals("fake", "").error() == PaymentError::Unsupported);
+}
+
 TEST_CASE("payment: an offer beyond the limits is rejected, and a node that is away makes none") {
     World world;
     auto& offers = world.node.with_offers();
