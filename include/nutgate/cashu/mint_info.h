@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nutgate/cashu/proof.h"
@@ -52,6 +53,13 @@ struct Info {
     std::optional<std::uint64_t> cache_ttl;  // Empty: for ever.
     std::optional<std::uint64_t> max_array_length;
 
+    // How it takes money by that method; null if it does not.
+    const MethodSetting* mints_by(std::string_view method, std::string_view unit) const {
+        const auto found = std::find_if(mint_methods.begin(), mint_methods.end(), [&](auto& each) {
+            return each.method == method && each.unit == unit;
+        });
+        return found == mint_methods.end() || mint_disabled ? nullptr : &*found;
+    }
     bool supports(int nut) const {
         return std::find(supported.begin(), supported.end(), nut) != supported.end();
     }
