@@ -37,6 +37,7 @@ enum class MintCode {
     InvoicePaid = 20006,
     QuoteExpired = 20007,
     SignatureInvalid = 20008,
+    PubkeyRequired = 20009,
 };
 
 struct MintError {

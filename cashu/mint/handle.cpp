@@ -143,6 +143,7 @@ Answered Mint::Impl::answer_get(std::string_view path) {
     if (path == "/v1/keysets") return list_keysets();
     if (const auto id = behind(path, "/v1/keys/")) return keys_of(*id);
     if (const auto id = behind(path, "/v1/mint/quote/bolt11/")) return mint_quote(*id);
+    if (const auto id = behind(path, "/v1/mint/quote/bolt12/")) return offer_quote(*id);
     if (const auto id = behind(path, "/v1/melt/quote/bolt11/")) return melt_quote(*id);
     return fail(not_found());
 }
@@ -150,13 +151,17 @@ Answered Mint::Impl::answer_get(std::string_view path) {
 Answered Mint::Impl::answer_post(std::string_view path, std::string_view body) {
     if (path == "/v1/swap") return cached(path, body, &Impl::swap);
     if (path == "/v1/mint/bolt11") return cached(path, body, &Impl::issue);
+    if (path == "/v1/mint/bolt12") return cached(path, body, &Impl::issue_offer);
     if (path == "/v1/melt/bolt11") return cached(path, body, &Impl::melt);
     if (path == "/v1/checkstate") return check_state(body);
     if (path == "/v1/restore") return restore(body);
-    const bool is_mint_quote = path == "/v1/mint/quote/bolt11";
-    if (!is_mint_quote && path != "/v1/melt/quote/bolt11") return fail(not_found());
+    Answered (Impl::*create)(std::string_view) = nullptr;
+    if (path == "/v1/mint/quote/bolt11") create = &Impl::create_mint_quote;
+    if (path == "/v1/mint/quote/bolt12") create = &Impl::create_offer_quote;
+    if (path == "/v1/melt/quote/bolt11") create = &Impl::create_melt_quote;
+    if (create == nullptr) return fail(not_found());
     if (frozen) return fail(MintError{503, "the mint is frozen until its operator confirms"});
-    return is_mint_quote ? create_mint_quote(body) : create_melt_quote(body);
+    return (this->*create)(body);
 }
 
 Answered Mint::Impl::answer(MintMethod method, std::string_view path, std::string_view body) {
@@ -193,8 +198,9 @@ Result<void, store::StoreFailure> Mint::start() {
     TRY_VOID(impl_->load_keysets());
     TRY(const bool frozen,
         impl_->database.transact([&](store::Tx& tx) -> Result<bool, store::StoreFailure> {
-            // Their invoices were never told to anybody.
+            // Their invoices and offers were never told to anybody.
             tx.execute("DELETE FROM mint_quotes WHERE payment_hash IS NULL");
+            tx.execute("DELETE FROM mint_offer_quotes WHERE offer IS NULL");
             const auto row = tx.query_one("SELECT frozen FROM mint_settings WHERE id = 1");
             return row->integer(0) != 0;
         }));
@@ -211,6 +217,7 @@ void Mint::poll() {
     if (impl_->frozen) return;
     impl_->poll_melts();
     impl_->poll_quotes();
+    impl_->poll_offers();
     if (const auto forgotten = impl_->forget_old_quotes(); !forgotten) {
         log::warn("mint.store", {{"detail", forgotten.error().detail}});
     }
@@ -238,6 +245,8 @@ void Mint::poll(const PaymentHash& payment) {
     // A hint is only that: what fails now is asked about again by the next poll().
     if (known->is_quote) static_cast<void>(impl_->ask_incoming(payment));
     if (known->melt) static_cast<void>(impl_->pursue_melt(*known->melt));
+    // Each payment of an offer has a hash that nobody heard of.
+    if (!known->is_quote && !known->melt) impl_->poll_offers();
 }
 
 Result<KeysetId, store::StoreFailure> Mint::rotate(Unit unit, std::uint64_t input_fee_ppk) {

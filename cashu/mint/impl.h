@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -15,6 +16,7 @@
 #include "nutgate/cashu/mint.h"
 #include "nutgate/cashu/wire.h"
 #include "nutgate/crypto/hash.h"
+#include "nutgate/lightning/offers.h"
 
 namespace nutgate::cashu {
 
@@ -58,6 +60,25 @@ struct Mint::Impl {
     bool credit_quote(store::Tx& tx, const PaymentHash& payment, nutgate::Msat amount, Time now);
     void poll_quotes();
     Result<void, store::StoreFailure> forget_old_quotes();
+    // Whether a quote of that unit, amount and description may be made.
+    Result<Unit, MintError> quotable(std::string_view unit, std::optional<Amount> amount,
+                                     const std::optional<std::string>& description) const;
+    // Signs for a quote, of either kind, and writes it down: `take` counts the sum on the quote, in
+    // the same transaction, if there is so much left on it.
+    using Take = std::function<Result<void, MintError>(store::Tx&, Time now)>;
+    Answered sign_off(const RequestKey& key, const std::vector<BlindedMessage>& outputs,
+                      const CheckedOutputs& checked, const Take& take);
+
+    // offers.cpp
+    // Of the node that this mint stands on; null if it can't.
+    OfferBackend* offer_backend() const;
+    Answered create_offer_quote(std::string_view body);
+    Answered offer_quote(std::string_view id);
+    Answered issue_offer(const RequestKey& key, std::string_view body);
+    // Asks the node what came in to offers since it was asked last, and credits their quotes.
+    Result<void, MintError> ask_offers();
+    void credit_offers(store::Tx& tx, std::string_view mark, const OfferPayments& told, Time now);
+    void poll_offers();
 
     // melt.cpp, melt_quote.cpp
     class Pursuit;
@@ -106,6 +127,11 @@ struct Mint::Impl {
     std::set<std::string> melts_pursued GUARDED_BY(mutex);  // By a thread of this process.
     std::string poll_cursor GUARDED_BY(mutex);
 };
+
+// NUT-20, in either form.
+bool is_signed_by(const crypto::Point& owner, const wire::MintRequest& request);
+// Why not so much can be issued of a quote now.
+MintError not_mintable(Amount paid, Amount issued, Amount wanted);
 
 // An amount as a database holds it: no keyset has a key beyond 2^61, so each fits.
 inline std::int64_t to_sql(Amount amount) {

@@ -41,9 +41,13 @@ Answered Mint::Impl::info() {
     info.description = options.description;
     if (!options.url.empty()) info.urls.push_back(options.url);
     info.time = to_unix_seconds(clock.now());
+    const bool makes_offers = offer_backend() != nullptr;
     for (const Unit unit : options.units) {
         const std::string text{to_text(unit)};
         info.mint_methods.push_back({"bolt11", text, 1, options.mint_amount_max, true});
+        if (makes_offers) {
+            info.mint_methods.push_back({"bolt12", text, 1, options.mint_amount_max, true});
+        }
         info.melt_methods.push_back({"bolt11", text, 1, options.melt_amount_max, false});
     }
     info.mint_disabled = options.mint_disabled;
@@ -51,6 +55,7 @@ Answered Mint::Impl::info() {
     info.supported = {7, 8, 9, 12, 20};
     info.cached_endpoints = {
         {"POST", "/v1/swap"}, {"POST", "/v1/mint/bolt11"}, {"POST", "/v1/melt/bolt11"}};
+    if (makes_offers) info.cached_endpoints.push_back({"POST", "/v1/mint/bolt12"});
     info.max_array_length = std::min(options.inputs_max, options.outputs_max);
     return wire::write_info(info);
 }

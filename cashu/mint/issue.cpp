@@ -82,40 +82,44 @@ std::string write(const MintQuoteRow& row) {
     return wire::write_mint_quote(quote);
 }
 
-// What can be issued now, or why it can't.
-MintError not_mintable(const MintQuoteRow& row, Amount wanted) {
-    if (row.paid == 0) return {MintCode::QuoteNotPaid, "the quote is not paid"};
-    if (row.issued == row.paid) return {MintCode::QuoteIssued, "the quote was issued before"};
-    return {MintCode::Unbalanced, "outputs " + std::to_string(wanted) + ", mintable " +
-                                      std::to_string(row.paid - row.issued)};
-}
-
-bool signed_by_owner(const MintQuoteRow& row, const wire::MintRequest& request) {
-    if (!row.pubkey) return true;
-    if (!request.signature) return false;
-    return std::ranges::any_of(std::array{QuoteMessage::V1, QuoteMessage::Legacy},
-                               [&](QuoteMessage form) {
-                                   return verify_quote_signature(form, row.id, request.outputs,
-                                                                 *row.pubkey, *request.signature);
-                               });
-}
-
 }  // namespace
+
+MintError not_mintable(Amount paid, Amount issued, Amount wanted) {
+    if (paid == 0) return {MintCode::QuoteNotPaid, "the quote is not paid"};
+    if (issued == paid) return {MintCode::QuoteIssued, "the quote was issued before"};
+    return {MintCode::Unbalanced,
+            "outputs " + std::to_string(wanted) + ", mintable " + std::to_string(paid - issued)};
+}
+
+bool is_signed_by(const crypto::Point& owner, const wire::MintRequest& request) {
+    if (!request.signature) return false;
+    return std::ranges::any_of(
+        std::array{QuoteMessage::V1, QuoteMessage::Legacy}, [&](QuoteMessage form) {
+            return verify_quote_signature(form, request.quote, request.outputs, owner,
+                                          *request.signature);
+        });
+}
+
+Result<Unit, MintError> Mint::Impl::quotable(std::string_view text, std::optional<Amount> amount,
+                                             const std::optional<std::string>& description) const {
+    const auto unit = parse_unit(text);
+    if (!unit || std::ranges::find(options.units, *unit) == options.units.end()) {
+        return fail(MintError{MintCode::UnitUnsupported, "unit not supported"});
+    }
+    if (amount && (*amount == 0 || *amount > options.mint_amount_max)) {
+        return fail(MintError{MintCode::AmountOutsideLimits,
+                              "amount from 1 to " + std::to_string(options.mint_amount_max)});
+    }
+    if (description.value_or("").size() > kDescriptionBytesMax) {
+        return fail(MintError{MintCode::RequestMalformed, "description too long"});
+    }
+    return *unit;
+}
 
 Answered Mint::Impl::create_mint_quote(std::string_view body) {
     if (options.mint_disabled) return fail(MintError{MintCode::Disabled, "minting is disabled"});
     TRY(const auto request, taken(wire::parse_mint_quote_request(body)));
-    const auto unit = parse_unit(request.unit);
-    if (!unit || std::ranges::find(options.units, *unit) == options.units.end()) {
-        return fail(MintError{MintCode::UnitUnsupported, "unit not supported"});
-    }
-    if (request.amount == 0 || request.amount > options.mint_amount_max) {
-        return fail(MintError{MintCode::AmountOutsideLimits,
-                              "amount from 1 to " + std::to_string(options.mint_amount_max)});
-    }
-    if (request.description.value_or("").size() > kDescriptionBytesMax) {
-        return fail(MintError{MintCode::RequestMalformed, "description too long"});
-    }
+    TRY(const Unit unit, quotable(request.unit, request.amount, request.description));
 
     // The quote is written down before its invoice is asked for, and its id is the invoice's label:
     // whatever happens now, no invoice that somebody could pay is without its quote.
@@ -134,14 +138,14 @@ Answered Mint::Impl::create_mint_quote(std::string_view body) {
         tx.execute(
             "INSERT INTO mint_quotes (id, unit, amount, pubkey, expires_at, created_at, "
             "updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            id, to_text(*unit), to_sql(request.amount),
+            id, to_text(unit), to_sql(request.amount),
             pubkey ? std::optional{BytesView{*pubkey}} : std::nullopt, now + options.quote_expiry,
             now, to_unix_seconds(now));
         return {};
     };
     TRY_VOID(database.transact(write_down));
 
-    const auto invoice = backend.create_invoice({.amount = msat_of(request.amount, *unit),
+    const auto invoice = backend.create_invoice({.amount = msat_of(request.amount, unit),
                                                  .memo = request.description.value_or(""),
                                                  .expiry = options.quote_expiry,
                                                  .label = id});
@@ -213,7 +217,7 @@ Answered Mint::Impl::issue(const RequestKey& key, std::string_view body) {
     if (quote.unit != outputs.unit) {
         return fail(MintError{MintCode::UnitsDiffer, "quote and outputs are of different units"});
     }
-    if (!signed_by_owner(quote, request)) {
+    if (quote.pubkey && !is_signed_by(*quote.pubkey, request)) {
         return fail(MintError{MintCode::SignatureInvalid, "the quote is locked to another key"});
     }
     // Whether it has expired does not matter: expiry ends paying it, not what was paid (#427).
@@ -221,24 +225,32 @@ Answered Mint::Impl::issue(const RequestKey& key, std::string_view body) {
         TRY_VOID(ask_incoming(quote.payment));
         TRY(quote, load_quote(database, request.quote));
     }
-    if (outputs.sum > quote.paid - quote.issued) return fail(not_mintable(quote, outputs.sum));
-
-    const auto signatures = exchange.sign(request.outputs);
-    const auto lines = Exchange::lines({{}, quote.unit, 0, 0}, signatures, quote.unit);
-    const std::string answer = wire::write_signatures(signatures);
-    const std::string reference = to_hex(key);
-    const Time now = clock.now();
-    const auto write_down = [&](store::Tx& tx) -> Result<void, MintError> {
+    if (outputs.sum > quote.paid - quote.issued) {
+        return fail(not_mintable(quote.paid, quote.issued, outputs.sum));
+    }
+    const auto take = [&](store::Tx& tx, Time now) -> Result<void, MintError> {
         const auto issued = tx.execute(
             "UPDATE mint_quotes SET issued = issued + $1, "
             "updated_at = CASE WHEN $2 > updated_at THEN $2 ELSE updated_at + 1 END "
             "WHERE id = $3 AND issued + $1 <= paid",
             to_sql(outputs.sum), to_unix_seconds(now), quote.id);
-        if (issued != 1) {
-            const auto latest = read_quote(tx, quote.id);
-            return fail(not_mintable(latest.value_or(quote), outputs.sum));
-        }
-        TRY_VOID(Exchange::store_signatures(tx, request.outputs, signatures, std::nullopt, now));
+        if (issued == 1) return {};
+        const auto latest = read_quote(tx, quote.id).value_or(quote);
+        return fail(not_mintable(latest.paid, latest.issued, outputs.sum));
+    };
+    return sign_off(key, request.outputs, outputs, take);
+}
+
+Answered Mint::Impl::sign_off(const RequestKey& key, const std::vector<BlindedMessage>& outputs,
+                              const CheckedOutputs& checked, const Take& take) {
+    const auto signatures = exchange.sign(outputs);
+    const auto lines = Exchange::lines({{}, checked.unit, 0, 0}, signatures, checked.unit);
+    const std::string answer = wire::write_signatures(signatures);
+    const std::string reference = to_hex(key);
+    const Time now = clock.now();
+    const auto write_down = [&](store::Tx& tx) -> Result<void, MintError> {
+        TRY_VOID(take(tx, now));
+        TRY_VOID(Exchange::store_signatures(tx, outputs, signatures, std::nullopt, now));
         for (const auto& line : lines) {
             books.issued(tx, reference + ":" + line.keyset.text(), line.keyset, line.signed_);
         }

@@ -7,7 +7,10 @@ namespace nutgate::cashu {
 
 namespace {
 
-constexpr std::array<store::Migration, 1> kMigrations{{{1, R"(
+// Second: quotes that are paid through an offer, again and again (NUT-25). They have no end, and
+// are kept for ever: their offers are paid by whoever still has them. One payment is one row, and
+// whence to ask a node on is stored with what it told.
+constexpr std::array<store::Migration, 2> kMigrations{{{1, R"(
 CREATE TABLE mint_settings (
   id BIGINT PRIMARY KEY CHECK (id = 1),
   frozen BIGINT NOT NULL
@@ -87,6 +90,32 @@ CREATE TABLE mint_answers (
   body TEXT NOT NULL,
   created_at BIGINT NOT NULL
 );
+)"},
+                                                       {2, R"(
+CREATE TABLE mint_offer_quotes (
+  id TEXT PRIMARY KEY,
+  offer BLOB UNIQUE,
+  request TEXT,
+  unit TEXT NOT NULL,
+  amount BIGINT CHECK (amount > 0),
+  pubkey BLOB NOT NULL,
+  paid_msat BIGINT NOT NULL DEFAULT 0,
+  paid BIGINT NOT NULL DEFAULT 0,
+  issued BIGINT NOT NULL DEFAULT 0 CHECK (issued <= paid),
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL
+);
+CREATE INDEX mint_offer_quotes_unpaid ON mint_offer_quotes (created_at) WHERE paid_msat = 0;
+CREATE TABLE mint_offer_payments (
+  payment_hash BLOB PRIMARY KEY,
+  quote TEXT NOT NULL REFERENCES mint_offer_quotes (id),
+  amount BIGINT NOT NULL CHECK (amount > 0),
+  created_at BIGINT NOT NULL
+);
+CREATE TABLE mint_offer_marks (
+  backend TEXT PRIMARY KEY,
+  mark TEXT NOT NULL
+);
 )"}}};
 
 }  // namespace
@@ -126,12 +155,14 @@ nutgate::Msat Mint::in_flight(store::Reader& reader) {
         // More issued than paid for is a damaged table: shown as nothing, the books disagree.
         total = (credit ? add(total, *part) : subtract(total, *part)).value_or(nutgate::Msat{});
     };
-    const auto paid =
-        reader.query_one("SELECT CAST(COALESCE(SUM(paid_msat), 0) AS BIGINT) FROM mint_quotes");
-    total = paid->msat(0);
-    for (const auto& row :
-         reader.query("SELECT unit, CAST(SUM(issued) AS BIGINT) FROM mint_quotes GROUP BY unit")) {
-        add_up(row, false);
+    for (const std::string quotes : {"mint_quotes", "mint_offer_quotes"}) {
+        const auto paid =
+            reader.query_one("SELECT CAST(COALESCE(SUM(paid_msat), 0) AS BIGINT) FROM " + quotes);
+        total = add(total, paid->msat(0)).value_or(nutgate::Msat{});
+        for (const auto& row : reader.query("SELECT unit, CAST(SUM(issued) AS BIGINT) FROM " +
+                                            quotes + " GROUP BY unit")) {
+            add_up(row, false);
+        }
     }
     for (const auto& row : reader.query("SELECT unit, CAST(SUM(inputs) AS BIGINT) FROM mint_melts "
                                         "WHERE state = 2 GROUP BY unit")) {

@@ -364,7 +364,7 @@ TEST_CASE("mint 86: an input that is locked, or looks so, is not signed off") {
 TEST_CASE("mint: what it does not know is 404, and a frozen one signs nothing until confirmed") {
     MintWorld world;
     CHECK(world.get("/v1/nothing").status == 404);
-    CHECK(world.post("/v1/mint/bolt12", "{}").status == 404);
+    CHECK(world.post("/v1/mint/onchain", "{}").status == 404);
     CHECK(world.post("/v1/keys", "{}").status == 404);
     CHECK(code(world.post("/v1/swap", "not json")) == 10000);
     CHECK(world.post("/v1/swap", std::string(9'000'000, ' ')).status == 413);

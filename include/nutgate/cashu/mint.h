@@ -1,4 +1,5 @@
-// The embedded mint: NUT-00…09, 12, 13, 19 (cached responses that survive a restart), 20.
+// The embedded mint: NUT-00…09, 12, 13, 19 (cached responses that survive a restart), 20, and 25
+// (quotes that are paid by an offer) where its backend makes offers.
 //
 // Everything that it verifies or signs happens before a transaction; one transaction then checks
 // uniqueness, stores signatures, marks inputs spent, posts to the books and stores the response.
@@ -34,7 +35,7 @@ namespace nutgate::cashu {
 class MintBooks {
 public:
     virtual ~MintBooks() = default;
-    // An invoice of a mint quote was paid: lightning + ‖ payment in flight +.
+    // An invoice or an offer of a mint quote was paid: lightning + ‖ payment in flight +.
     virtual void quote_paid(store::Tx&, const PaymentHash&, nutgate::Msat amount) = 0;
     // Tokens were signed for a paid quote: payment in flight - ‖ outstanding +.
     virtual void issued(store::Tx&, std::string_view reference, const KeysetId&,
@@ -78,9 +79,10 @@ public:
         std::size_t inputs_max = 1000;
         std::size_t outputs_max = 1000;
         Seconds quote_expiry{3600};
-        std::size_t quotes_open_max = 10'000;  // Unpaid; beyond it new quotes are refused.
-        bool mint_disabled = false;            // No new mint quotes and nothing issued (20003).
-        bool melt_disabled = false;            // No new melt quotes and nothing paid.
+        // Unpaid, of each kind; beyond it new quotes are refused. Of offers: those of a day.
+        std::size_t quotes_open_max = 10'000;
+        bool mint_disabled = false;  // No new mint quotes and nothing issued (20003).
+        bool melt_disabled = false;  // No new melt quotes and nothing paid.
     };
 
     Mint(store::Database& database, LightningBackend& backend, MintBooks& books,
@@ -100,7 +102,8 @@ public:
     // wrong is an answer too: 400 with {"detail","code"} (NUT-00), 503 while the store is away.
     MintAnswer handle(MintMethod method, std::string_view path, std::string_view body);
 
-    // Asks the backend about unpaid quotes and pending melts; a hint or a timer calls it.
+    // Asks the backend about unpaid quotes, pending melts, and what came in to offers; a hint or a
+    // timer calls it.
     void poll();
     void poll(const PaymentHash& payment);
 
