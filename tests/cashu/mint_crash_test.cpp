@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "cashu/mint_world.h"
+#include "nutgate/cashu/wire_offers.h"
 #include "support/crash_database.h"
 
 using namespace nutgate;
@@ -20,6 +21,7 @@ struct Plan {
     std::string path;
     // After the restart, with the answer to the same bytes.
     std::function<void(MintWorld&, const cashu::MintAnswer&)> check;
+    bool is_final = true;  // Its answer is kept.
 };
 
 // How many places there were to die at.
@@ -41,7 +43,7 @@ std::int64_t crash_everywhere(const Plan& plan) {
         const auto again = world.post(plan.path, body);
         CAPTURE(again.body);
         // What is not final is not kept: a quote, and a melt whose end is not known.
-        const bool final = first.body.find("UNPAID") == std::string::npos &&
+        const bool final = plan.is_final && first.body.find("UNPAID") == std::string::npos &&
                            first.body.find("PENDING") == std::string::npos;
         if (first.status == 200 && final) CHECK(again.body == first.body);
         plan.check(world, again);
@@ -110,6 +112,100 @@ TEST_CASE("mint crash: a quote without its invoice is never told, and gone after
                      });
                  CHECK(*orphans == 0);
              }});
+    CHECK(places >= 6);
+}
+
+namespace {
+
+// An offer's quote, and what is to be issued of it: 8 and 2 are paid for before, in two payments.
+struct Offered {
+    wire::OfferQuote quote;
+    Blinded outputs;
+
+    std::string prepare(MintWorld& world) {
+        auto& node = world.lightning.with_offers();
+        const auto key = crypto::Scalar::random(world.random);
+        quote = wire::parse_offer_quote(
+                    world
+                        .post("/v1/mint/quote/bolt12",
+                              wire::write_offer_quote_request(
+                                  {std::nullopt, "sat", {}, crypto::generator_times(key)}))
+                        .body)
+                    .value();
+        const OfferId offer{parse_offer(quote.request)->id};
+        (void)node.pay(offer, 8'000_msat);
+        (void)node.pay(offer, 2'000_msat);
+        outputs = world.blind({8, 2});
+        return wire::write_mint_request({quote.quote, outputs.outputs,
+                                         cashu::sign_quote(cashu::QuoteMessage::V1, quote.quote,
+                                                           outputs.outputs, key, world.random)});
+    }
+};
+
+}  // namespace
+
+TEST_CASE("mint crash: what came in to an offer is credited once, and issued by the same bytes") {
+    Offered offered;
+    const auto places = crash_everywhere(
+        {.prepare = [&](MintWorld& world) { return offered.prepare(world); },
+         .path = "/v1/mint/bolt12",
+         .check =
+             [&](MintWorld& world, const cashu::MintAnswer& answer) {
+                 REQUIRE(answer.status == 200);
+                 world.unblind(offered.outputs, wire::parse_signatures(answer.body).value());
+                 world.mint->poll();
+                 CHECK(audit(*world.database) == 10'000_msat);
+             }});
+    CHECK(places > 16);
+}
+
+TEST_CASE("mint crash: a poll that dies has credited all that it stored the mark of") {
+    std::int64_t n = 1;
+    for (;; ++n) {
+        CAPTURE(n);
+        MintWorld world;
+        Offered offered;
+        const auto body = offered.prepare(world);
+        world.mint.reset();
+        CrashDatabase crash{*world.database};
+        world.start(crash);
+        world.clock.advance(Seconds{1});
+        crash.crash_at(n);
+        world.mint->poll();
+        const bool crashed = crash.crashed();
+        world.reopen();
+        audit(*world.database);
+        world.clock.advance(Seconds{1});
+        REQUIRE(world.post("/v1/mint/bolt12", body).status == 200);
+        CHECK(audit(*world.database) == 10'000_msat);
+        if (!crashed) break;
+    }
+    CHECK(n > 10);
+}
+
+TEST_CASE("mint crash: a quote without its offer is never told, and gone after the restart") {
+    const auto places = crash_everywhere(
+        {.prepare =
+             [](MintWorld& world) {
+                 (void)world.lightning.with_offers();
+                 const auto key = crypto::Scalar::random(world.random);
+                 return wire::write_offer_quote_request(
+                     {4, "sat", {}, crypto::generator_times(key)});
+             },
+         .path = "/v1/mint/quote/bolt12",
+         .check =
+             [](MintWorld& world, const cashu::MintAnswer& answer) {
+                 REQUIRE(answer.status == 200);
+                 const auto orphans = world.database->read(
+                     [](store::Reader& reader) -> Result<std::int64_t, store::StoreFailure> {
+                         return reader
+                             .query_one(
+                                 "SELECT COUNT(*) FROM mint_offer_quotes WHERE offer IS NULL")
+                             ->integer(0);
+                     });
+                 CHECK(*orphans == 0);
+             },
+         .is_final = false});
     CHECK(places >= 6);
 }
 
