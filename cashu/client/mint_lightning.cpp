@@ -2,42 +2,13 @@
 #include <map>
 #include <mutex>
 
+#include "client/backend_error.h"
 #include "nutgate/cashu/mint_events.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/lightning/invoice.h"
 
 namespace nutgate::cashu {
 namespace {
-
-BackendError error_of(const WalletError& error) {
-    using enum WalletError::Code;
-    switch (error.code) {
-        case MintUnreachable:
-        case MintRateLimited:
-        case StoreUnavailable:
-        case InProgress:
-            return BackendError::Unreachable;
-        case TokenMalformed:
-        case TokenZeroValue:
-        case TokenSpent:
-        case TokenPending:
-        case MintForeign:
-        case UnitForeign:
-        case KeysetUnknown:
-        case ProofInvalid:
-        case LockedToOther:
-        case FeeExceedsAmount:
-        case InsufficientFunds:
-        case ExposureExceeded:
-        case AmountOverflow:
-        case InvoiceInvalid:
-        case PaymentFailed:
-        case MintRefused:
-            return BackendError::Refused;
-    }
-    VERIFY(false);
-    return BackendError::Refused;
-}
 
 struct Failed {
     Failed(store::StoreFailure) {}  // NOLINT: implicit; what failed is in the store's own log.
@@ -144,7 +115,7 @@ public:
         if (!before) return fail(BackendError::Unreachable);
         if (*before) return of_amount(**before, order);
         const auto quote = wallet_.request_quote(mint_, order.amount, order.memo);
-        if (!quote) return fail(error_of(quote.error()));
+        if (!quote) return fail(to_backend_error(quote.error()));
         const auto invoice = parse_bolt11(quote->bolt11);
         if (!invoice || invoice->network != network_) return fail(BackendError::Refused);
         // Nobody has seen this invoice yet. Where two asked under one label at once, or a crash
@@ -181,7 +152,7 @@ public:
             return *payment;
         }
         // A quote of ours that the mint does not know (any more) may be known to it tomorrow.
-        const auto error = error_of(payment.error());
+        const auto error = to_backend_error(payment.error());
         return fail(error == BackendError::Refused ? BackendError::NotFound : error);
     }
 

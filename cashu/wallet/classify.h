@@ -45,6 +45,8 @@ WalletError refusal(const AnswerFacts& facts);
 
 // NUT-20: the mint wants the quote signed in another form.
 inline constexpr int kQuoteSignatureInvalid = 20008;
+// There is nothing left of the quote to be issued.
+inline constexpr int kQuoteIssued = 20002;
 // The mint has the inputs in its list of spent ones.
 inline constexpr int kInputsSpent = 11001;
 

@@ -66,6 +66,15 @@ private:
     Result<Step, WalletError> resolve(const AnswerFacts& facts, Transmission transmission);
     Result<Step, WalletError> resolve_swap(const AnswerFacts& facts, Transmission transmission);
     Result<Step, WalletError> resolve_issue(const AnswerFacts& facts);
+    Result<Step, WalletError> resolve_offer_issue(const AnswerFacts& facts,
+                                                  Transmission transmission);
+    // What was signed of the outputs of all plans.
+    struct Search {
+        Step ended;        // All of one plan's, so that it is finished; or the mint did not tell.
+        bool any = false;  // Not all, or not as was asked.
+    };
+    Result<Search, WalletError> search();
+    std::vector<crypto::Point> ys_of_outputs() const;
     Result<Step, WalletError> restore(const std::set<ByteArray<33>>& spent,
                                       Transmission transmission);
     Result<Step, WalletError> taken(const std::set<ByteArray<33>>& spent,
@@ -73,6 +82,10 @@ private:
     Result<Step, WalletError> sign_as_before(const AnswerFacts& facts);
     Result<Step, WalletError> new_plan(const AnswerFacts& facts);
     bool is_plan_retired();
+    bool is_issue() const {
+        return operation_.kind == OperationKind::Issue ||
+               operation_.kind == OperationKind::OfferIssue;
+    }
     Result<Step, WalletError> wait(Outcome outcome, std::string_view why);
     Result<Step, WalletError> block(std::string_view why);
     Result<MintAnswer, MintFailure> post(std::string_view path, std::string_view body) {
@@ -134,8 +147,7 @@ Result<Run::Step, WalletError> Run::judge(const Result<MintAnswer, MintFailure>&
         case Verdict::Busy:
             return wait(Outcome::MintAway, facts.detail);
         case Verdict::Refused: {
-            if (operation_.kind == OperationKind::Issue && !signed_as_before_ &&
-                facts.code == kQuoteSignatureInvalid) {
+            if (is_issue() && !signed_as_before_ && facts.code == kQuoteSignatureInvalid) {
                 return sign_as_before(facts);
             }
             if (is_keyset_refusal(facts)) {
@@ -163,6 +175,9 @@ Result<Run::Step, WalletError> Run::judge(const Result<MintAnswer, MintFailure>&
 Result<Run::Step, WalletError> Run::resolve(const AnswerFacts& facts, Transmission transmission) {
     if (facts.failure) return wait(Outcome::MintAway, facts.detail);
     if (operation_.kind == OperationKind::Issue) return resolve_issue(facts);
+    if (operation_.kind == OperationKind::OfferIssue) {
+        return resolve_offer_issue(facts, transmission);
+    }
     return resolve_swap(facts, transmission);
 }
 
@@ -200,12 +215,54 @@ Result<Run::Step, WalletError> Run::resolve_issue(const AnswerFacts& facts) {
     return wait(Outcome::Waiting, "not issued yet: " + facts.detail);
 }
 
-Result<Run::Step, WalletError> Run::restore(const std::set<ByteArray<33>>& spent,
-                                            Transmission transmission) {
+// A quote that is issued again and again does not tell by its numbers what became of this request.
+// What was signed does: a request that comes to the mint after its no is refused as well, and one
+// that came before has left its signatures.
+Result<Run::Step, WalletError> Run::resolve_offer_issue(const AnswerFacts& facts,
+                                                        Transmission transmission) {
+    if (facts.code == kQuoteSignatureInvalid && !signed_as_before_) return sign_as_before(facts);
+    if (is_output_refusal(facts)) {
+        const auto states = ask_states(mint_, ys_of_outputs());
+        if (!states) return wait(states.error().outcome, states.error().why);
+        // Nobody could have spent what was signed for this operation.
+        if (!states->spent.empty()) return new_plan(facts);
+    }
+    TRY(const auto search, this->search());
+    if (search.ended) return search.ended;
+    if (is_keyset_refusal(facts) || is_output_refusal(facts)) return new_plan(facts);
+    if (search.any) {
+        wallet_.alarms.add();
+        return block("the mint gives back only part of what it signed, or other than was asked");
+    }
+    if (is_no(facts) && is_plan_retired()) return new_plan(facts);
+    if (transmission == Transmission::First && (is_no(facts) || facts.code == kQuoteIssued)) {
+        TRY(const auto outcome, finish_refused(wallet_, operation_, mint_, refusal(facts), {}));
+        return Step{outcome};
+    }
+    if (wallet_.clock.now() - operation_.created_at > kPatience) {
+        return block("the mint does not issue: " + facts.detail);
+    }
+    return wait(Outcome::Waiting, "not issued yet: " + facts.detail);
+}
+
+// Of the proofs that our outputs become once they are signed.
+std::vector<crypto::Point> Run::ys_of_outputs() const {
+    std::vector<crypto::Point> ys;
+    for (const auto& output : operation_.outputs_of(operation_.version)) {
+        const auto secret = wallet_.secret_of(output.message.id, output.counter);
+        if (const auto y = hash_to_curve(secret.secret)) ys.push_back(*y);
+    }
+    return ys;
+}
+
+Result<Run::Search, WalletError> Run::search() {
     std::vector<BlindedMessage> messages;
     for (const auto& output : operation_.outputs) messages.push_back(output.message);
     const auto found = ask_restore(mint_, messages);
-    if (!found) return wait(found.error().outcome, found.error().why);
+    if (!found) {
+        TRY(const auto step, wait(found.error().outcome, found.error().why));
+        return Search{.ended = step};
+    }
     bool any = false;
     for (int version = 1; version <= operation_.version; ++version) {
         const auto outputs = operation_.outputs_of(version);
@@ -219,9 +276,16 @@ Result<Run::Step, WalletError> Run::restore(const std::set<ByteArray<33>>& spent
         TRY(const auto made, make_proofs(wallet_, mint_, outputs, signatures));
         if (!made) break;
         TRY(const auto outcome, finish(wallet_, operation_, mint_, *made));
-        return Step{outcome};
+        return Search{.ended = outcome, .any = true};
     }
-    if (any) {
+    return Search{.ended = {}, .any = any};
+}
+
+Result<Run::Step, WalletError> Run::restore(const std::set<ByteArray<33>>& spent,
+                                            Transmission transmission) {
+    TRY(const auto search, this->search());
+    if (search.ended) return search.ended;
+    if (search.any) {
         wallet_.alarms.add();
         return block("the mint gives back only part of what it signed, or other than was asked");
     }
@@ -262,8 +326,8 @@ Result<Run::Step, WalletError> Run::taken(const std::set<ByteArray<33>>& spent,
 Result<Run::Step, WalletError> Run::sign_as_before(const AnswerFacts& facts) {
     signed_as_before_ = true;
     TRY(const auto body,
-        issue_request(wallet_, operation_.reference, operation_.outputs_of(operation_.version),
-                      QuoteMessage::Legacy));
+        issue_request(wallet_, operation_.kind, operation_.reference,
+                      operation_.outputs_of(operation_.version), QuoteMessage::Legacy));
     if (!body) return block("its quote is not on file: " + facts.detail);
     operation_.request = wallet_.seal(as_bytes(*body), operation_.id, Sealed::Request);
     TRY_VOID(wallet_.database.transact([&](store::Tx& tx) -> Result<void, WalletError> {
@@ -288,8 +352,9 @@ Result<Run::Step, WalletError> Run::new_plan(const AnswerFacts& facts) {
     }
     TRY(auto outputs, wallet_.plan(*keyset, amounts));
     std::string body;
-    if (operation_.kind == OperationKind::Issue) {
-        TRY(auto text, issue_request(wallet_, operation_.reference, outputs, QuoteMessage::V1));
+    if (is_issue()) {
+        TRY(auto text, issue_request(wallet_, operation_.kind, operation_.reference, outputs,
+                                     QuoteMessage::V1));
         if (!text) return block("its quote is not on file: " + facts.detail);
         body = *std::move(text);
     } else {
@@ -371,6 +436,7 @@ Result<Outcome, WalletError> run_operation(Wallet::Impl& wallet, const Operation
         case OperationKind::Receive:
         case OperationKind::Send:
         case OperationKind::Issue:
+        case OperationKind::OfferIssue:
         case OperationKind::Consolidate:
             return Run{wallet, *std::move(operation), *mint}.go();
         case OperationKind::Melt:

@@ -4,6 +4,7 @@
 
 #include "nutgate/base/log.h"
 #include "wallet/issue.h"
+#include "wallet/offers.h"
 
 namespace nutgate::cashu::wallet {
 namespace {
@@ -83,6 +84,15 @@ Result<void, SettlerRefusal> tell(Wallet::Impl& wallet, store::Tx& tx, const Ope
                                               .unit = operation.unit,
                                               .amount = operation.amount});
         }
+        case OperationKind::OfferIssue: {
+            const auto offer = offer_of(operation.reference);
+            count_issued(tx, offer, operation.amount);
+            return wallet.settler.offer_issued(tx, {.offer = offer,
+                                                    .operation = operation.id,
+                                                    .mint = operation.mint,
+                                                    .unit = operation.unit,
+                                                    .amount = operation.amount});
+        }
         case OperationKind::Consolidate:
             return wallet.settler.consolidated(tx, {.operation = operation.id,
                                                     .mint = operation.mint,
@@ -110,6 +120,9 @@ Result<void, SettlerRefusal> tell_failed(Wallet::Impl& wallet, store::Tx& tx,
             return wallet.settler.melt_failed(tx, operation.reference, why);
         case OperationKind::Fund:
             return wallet.settler.fund_failed(tx, operation.reference, why);
+        case OperationKind::OfferIssue:
+            count_refused(tx, offer_of(operation.reference), operation.amount, wallet.clock.now());
+            return {};
         case OperationKind::Issue:        // Its quote stays open: it is asked about again.
         case OperationKind::Consolidate:  // What may be spent is what it was.
             return {};

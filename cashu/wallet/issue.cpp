@@ -6,6 +6,7 @@
 #include "nutgate/cashu/wire.h"
 #include "nutgate/lightning/invoice.h"
 #include "wallet/calls.h"
+#include "wallet/offers.h"
 #include "wallet/selection.h"
 
 namespace nutgate::cashu {
@@ -26,11 +27,6 @@ Result<std::optional<Quote>, WalletError> read_quote(Wallet::Impl& impl,
         [&](store::Reader& reader) -> Result<std::optional<Quote>, WalletError> {
             return find_quote(reader, payment);
         });
-}
-
-Unit unit_for(nutgate::Msat amount) {
-    return to_msat(to_amount_floor(amount, Unit::Sat), Unit::Sat) == amount ? Unit::Sat
-                                                                            : Unit::Msat;
 }
 
 Result<wire::MintQuote, WalletError> post_quote(const WalletMint& mint,
@@ -68,7 +64,7 @@ Result<Wallet::MintQuote, WalletError> Wallet::request_quote(const MintUrl& url,
     auto& impl = *impl_;
     const auto* mint = impl.mints.find_trusted(url);
     if (mint == nullptr) return fail(WalletError{Code::MintForeign, url.text() + " is not ours"});
-    const Unit unit = unit_for(amount);
+    const Unit unit = wallet::unit_for(amount);
     if (amount == nutgate::Msat{}) {
         return fail(WalletError{Code::MintRefused, "an invoice is of more than nothing"});
     }
@@ -135,8 +131,9 @@ Result<OperationId, WalletError> begin_issue(Wallet::Impl& impl, const WalletMin
         amounts.emplace_back(*part, wallet::Purpose::Keep);
     }
     TRY(auto outputs, impl.plan(*keyset, amounts));
-    TRY(const auto body, wallet::issue_request(impl, reference, outputs, QuoteMessage::V1));
-    VERIFY(body.has_value());
+    const auto body =
+        wallet::signed_issue(impl, {quote.lock_index, quote.id}, outputs, QuoteMessage::V1);
+    VERIFY(body.has_value());  // The quote was locked with that key.
     const auto id = impl.random.id<OperationId>();
     const wallet::Draft draft{.id = id,
                               .kind = OperationKind::Issue,
@@ -291,19 +288,41 @@ Result<std::optional<QuoteStanding>, WalletError> ask_quote(Wallet::Impl& impl,
         QuoteStanding{.paid = asked->amount_paid > 0, .issued = asked->amount_issued > 0}};
 }
 
-Result<std::optional<std::string>, WalletError> issue_request(
-    Wallet::Impl& impl, std::string_view reference, const std::vector<PlannedOutput>& outputs,
-    QuoteMessage form) {
-    using Body = std::optional<std::string>;
-    const auto payment = PaymentHash::parse(reference);
-    VERIFY(payment.has_value());
-    TRY(const auto quote, read_quote(impl, *payment));
-    const auto key = quote ? impl.deriver.quote_lock_key(quote->lock_index) : std::nullopt;
-    if (!key) return Body{};
-    wire::MintRequest request{.quote = quote->id, .outputs = {}, .signature = std::nullopt};
+Unit unit_for(nutgate::Msat amount) {
+    return to_msat(to_amount_floor(amount, Unit::Sat), Unit::Sat) == amount ? Unit::Sat
+                                                                            : Unit::Msat;
+}
+
+std::optional<std::string> signed_issue(Wallet::Impl& impl, const LockedQuote& quote,
+                                        const std::vector<PlannedOutput>& outputs,
+                                        QuoteMessage form) {
+    const auto key = impl.deriver.quote_lock_key(quote.lock_index);
+    if (!key) return std::nullopt;
+    wire::MintRequest request{.quote = quote.id, .outputs = {}, .signature = std::nullopt};
     for (const auto& output : outputs) request.outputs.push_back(output.message);
-    request.signature = sign_quote(form, quote->id, request.outputs, *key, impl.random);
-    return Body{wire::write_mint_request(request)};
+    request.signature = sign_quote(form, quote.id, request.outputs, *key, impl.random);
+    return wire::write_mint_request(request);
+}
+
+Result<std::optional<std::string>, WalletError> issue_request(
+    Wallet::Impl& impl, OperationKind kind, std::string_view reference,
+    const std::vector<PlannedOutput>& outputs, QuoteMessage form) {
+    TRY(const auto quote,
+        impl.database.read(
+            [&](store::Reader& reader) -> Result<std::optional<LockedQuote>, WalletError> {
+                if (kind == OperationKind::OfferIssue) {
+                    const auto offer = find_offer(reader, offer_of(reference));
+                    if (!offer) return std::optional<LockedQuote>{};
+                    return std::optional{LockedQuote{offer->lock_index, offer->quote}};
+                }
+                const auto payment = PaymentHash::parse(reference);
+                VERIFY(kind == OperationKind::Issue && payment);
+                const auto found = find_quote(reader, *payment);
+                if (!found) return std::optional<LockedQuote>{};
+                return std::optional{LockedQuote{found->lock_index, found->id}};
+            }));
+    if (!quote) return std::optional<std::string>{};
+    return signed_issue(impl, *quote, outputs, form);
 }
 
 void mark_issued(store::Tx& tx, const PaymentHash& payment) {

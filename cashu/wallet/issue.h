@@ -38,10 +38,21 @@ struct QuoteStanding {
 // `reference` is the quote's payment hash, in hex. Empty if the mint's answer tells nothing.
 Result<std::optional<QuoteStanding>, WalletError> ask_quote(Wallet::Impl&, const WalletMint&,
                                                             std::string_view reference);
-// The body of the request that issues the quote, signed with its lock key.
+// The unit whose whole number that is.
+Unit unit_for(nutgate::Msat amount);
+
+struct LockedQuote {
+    std::uint32_t lock_index = 0;
+    std::string id;
+};
+// The body of the request that issues a quote, signed with its lock key; empty if there is none.
+std::optional<std::string> signed_issue(Wallet::Impl&, const LockedQuote& quote,
+                                        const std::vector<PlannedOutput>& outputs,
+                                        QuoteMessage form);
+// The same of the quote that an operation of that kind and reference issues.
 Result<std::optional<std::string>, WalletError> issue_request(
-    Wallet::Impl&, std::string_view reference, const std::vector<PlannedOutput>& outputs,
-    QuoteMessage form);
+    Wallet::Impl&, OperationKind kind, std::string_view reference,
+    const std::vector<PlannedOutput>& outputs, QuoteMessage form);
 
 // Within the transaction that ends the operation.
 void mark_issued(store::Tx&, const PaymentHash& payment);

@@ -475,7 +475,7 @@ nutgate::Msat held_at(Reader& reader, const MintUrl& mint) {
         mint.text());
     const auto coming = reader.query_one(
         "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM wallet_operation WHERE state IN (1, "
-        "4) AND kind IN (1, 3) AND mint = $1",
+        "4) AND kind IN (1, 3, 8) AND mint = $1",
         mint.text());
     return add(proofs->msat(0), coming->msat(0)).value_or(proofs->msat(0));
 }

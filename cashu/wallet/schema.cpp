@@ -133,7 +133,33 @@ CREATE TABLE wallet_mint (
 );
 )sql";
 
-constexpr std::array kMigrations{store::Migration{1, kFirst}, store::Migration{2, kSecond}};
+// An offer of a mint's, from before it is asked for; what operations issued of it, and have begun
+// to. A label names one offer, as one names an invoice.
+constexpr std::string_view kThird = R"sql(
+CREATE TABLE wallet_offer (
+    lock_index BIGINT NOT NULL PRIMARY KEY,
+    mint TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    amount BIGINT CHECK (amount > 0),
+    quote TEXT,
+    bolt12 TEXT,
+    offer BLOB UNIQUE,
+    issued BIGINT NOT NULL DEFAULT 0 CHECK (issued >= 0),
+    pending BIGINT NOT NULL DEFAULT 0 CHECK (pending >= 0),
+    issues BIGINT NOT NULL DEFAULT 0,
+    refusals BIGINT NOT NULL DEFAULT 0,
+    next_issue_at BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL
+);
+CREATE TABLE wallet_offer_label (
+    label TEXT NOT NULL PRIMARY KEY,
+    mint TEXT NOT NULL,
+    offer BLOB NOT NULL
+);
+)sql";
+
+constexpr std::array kMigrations{store::Migration{1, kFirst}, store::Migration{2, kSecond},
+                                 store::Migration{3, kThird}};
 
 }  // namespace
 

@@ -22,6 +22,7 @@ std::string_view to_text(cashu::OperationKind kind) {
         case cashu::OperationKind::Send:
             return "send";
         case cashu::OperationKind::Issue:
+        case cashu::OperationKind::OfferIssue:
             return "issue";
         case cashu::OperationKind::Melt:
             return "melt";

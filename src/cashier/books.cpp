@@ -234,6 +234,30 @@ Result<void, SettlerRefusal> CashierBooks::issued(Tx& tx, const Issued& event) {
     return {};
 }
 
+Result<void, SettlerRefusal> CashierBooks::offer_issued(Tx& tx, const OfferIssued& event) {
+    const std::string operation = event.operation.hex();
+    const auto asset = ecash_account(event.mint, event.unit);
+    const auto credited = settle_offer(tx, event.offer.hex(), operation, asset, event.amount);
+    if (!credited) return fail(refusal(credited.error(), operation));
+    if (*credited) return {};
+    // No offer of ours has that name, but the ecash is there.
+    const Settlement settlement{.method = kMethodLightning,
+                                .reference = operation,
+                                .payee = std::nullopt,
+                                .asset = asset,
+                                .amount = event.amount,
+                                .at = clock_.now()};
+    if (!insert_settlement(tx, settlement)) return {};
+    const auto moved =
+        ledger_.transfer(tx, {.id = transfer_id("settlement", {kMethodLightning, operation}),
+                              .debit = asset,
+                              .credit = unclaimed(),
+                              .amount = event.amount,
+                              .reason = "payment"});
+    if (!moved) return fail(refusal(moved.error(), operation));
+    return {};
+}
+
 Result<void, SettlerRefusal> CashierBooks::consolidated(Tx& tx, const Consolidated& event) {
     const std::string operation = event.operation.hex();
     const auto moved = post_amount(ledger_, tx,

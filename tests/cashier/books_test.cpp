@@ -109,6 +109,37 @@ struct Books {
 
 }  // namespace
 
+TEST_CASE("books: an issue of an offer is booked once, to its key, or to nobody's") {
+    Books world;
+    const KeyId key = world.keyring.id_of_invoice("i");
+    const OfferId ours{ByteArray<32>{std::byte{7}}};
+    REQUIRE(world.in_tx([&](store::Tx& tx) {
+        tx.execute(
+            "INSERT INTO offer (lookup, label, purpose, key, limit_reset, state, text, reference, "
+            "created_at, next_ask_at) VALUES ($1, 'label', 1, $2, 0, 2, 'lno1', $3, 1, 2)",
+            InvoiceLookup{ByteArray<32>{}}, key, ours.hex());
+    }));
+    const cashu::Settler::OfferIssued issued{.offer = ours,
+                                             .operation = OperationId{ByteArray<16>{std::byte{1}}},
+                                             .mint = MintUrl::embedded(),
+                                             .unit = Unit::Sat,
+                                             .amount = 5000_msat};
+    auto next = issued;
+    next.operation = OperationId{ByteArray<16>{std::byte{2}}};
+    next.amount = 2000_msat;
+    auto strange = issued;
+    strange.offer = OfferId{ByteArray<32>{std::byte{8}}};
+    strange.operation = OperationId{ByteArray<16>{std::byte{3}}};
+    for (int i = 0; i < 2; ++i) {
+        for (const auto& event : {issued, next, strange}) {
+            CHECK(world.in_tx([&](store::Tx& tx) { return world.books.offer_issued(tx, event); }));
+        }
+    }
+    CHECK(world.posted(ecash_account(issued.mint, issued.unit)) == 12'000_msat);
+    CHECK(world.posted(key_account(key)) == 7000_msat);
+    CHECK(world.in_flight("unclaimed") == 5000_msat);
+}
+
 TEST_CASE("books: a payment is credited once, whoever tells of it") {
     Books world;
     const KeyId key = world.keyring.id_of_invoice("i");

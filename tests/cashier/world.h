@@ -324,6 +324,7 @@ public:
         return {};
     }
     Outcome issued(store::Tx&, const Issued&) override { return {}; }
+    Outcome offer_issued(store::Tx&, const OfferIssued&) override { return {}; }
     Outcome melted(store::Tx&, const Melted&) override { return {}; }
     Outcome melt_failed(store::Tx&, std::string_view, const cashu::WalletError&) override {
         return {};

@@ -1,10 +1,11 @@
-// Receive, send and issue, stopped at every statement and on both sides of every commit; what is
-// left is reopened, recovered and audited. The mint goes on living, as another machine would. And
-// each of their calls to the mint failing in every way: it keeps no answers, so a request that had
-// been done is refused when it comes again.
+// Receive, send, issue and offers, stopped at every statement and on both sides of every commit;
+// what is left is reopened, recovered and audited. The mint goes on living, as another machine
+// would. And each of their calls to the mint failing in every way: it keeps no answers, so a
+// request that had been done is refused when it comes again.
 #include <doctest/doctest.h>
 
 #include "crash/wallet_steps.h"
+#include "nutgate/cashu/mint_offers.h"
 #include "nutgate/lightning/invoice.h"
 
 using namespace nutgate;
@@ -98,6 +99,56 @@ void issue_once(Driver drive) {
              }});
 }
 
+// Paid twice before, and once more after: all of it is issued once, and never more.
+void offer_once(Driver drive) {
+    std::optional<OfferId> offer;
+    drive({.path = "/v1/mint/bolt12",
+           .prepare =
+               [&](WalletWorld& world) {
+                   const auto made = world.wallet->request_offer(
+                       *MintUrl::parse(test::kFakeMintUrl), std::nullopt, "");
+                   REQUIRE(made);
+                   offer = made->id;
+                   world.mint.offers.pay(*offer, 16);
+                   world.mint.offers.pay(*offer, 5);
+               },
+           .act = [&](WalletWorld& world) { (void)world.wallet->settle_offer(*offer).has_value(); },
+           .check =
+               [&](WalletWorld& world) {
+                   world.mint.offers.pay(*offer, 7);
+                   CHECK(world.wallet->settle_offer(*offer));
+                   CHECK_EQ(world.wallet->settle_offer(*offer).value(), Msat{});
+                   Msat sum;
+                   for (const auto& told : world.told("offer_issued")) {
+                       sum = add(sum, told.amount).value();
+                   }
+                   CHECK_EQ(sum, sats(28));
+                   CHECK_EQ(world.available(), sats(28));
+               }});
+}
+
+void open_offer_once(Driver drive) {
+    std::optional<OfferId> shown;
+    const auto open = [&](WalletWorld& world) -> std::optional<OfferId> {
+        MintOffers offers{*world.wallet, *MintUrl::parse(test::kFakeMintUrl), Network::Regtest,
+                          world.db(), world.clock};
+        const auto made = offers.create_offer({.label = "l", .description = "", .amount = {}});
+        return made ? std::optional{made->id} : std::nullopt;
+    };
+    drive({.path = "/v1/mint/quote/bolt12",
+           .prepare = [&](WalletWorld&) { shown.reset(); },
+           .act = [&](WalletWorld& world) { shown = open(world); },
+           .check =
+               [&](WalletWorld& world) {
+                   const auto again = open(world);
+                   REQUIRE(again);
+                   if (shown) CHECK(*shown == *again);
+                   CHECK(open(world) == again);
+                   world.mint.offers.pay(*again, 3);
+                   CHECK_EQ(world.wallet->settle_offer(*again).value(), sats(3));
+               }});
+}
+
 }  // namespace
 
 TEST_CASE("crash: a token is credited once, wherever the process dies") {
@@ -130,6 +181,22 @@ TEST_CASE("crash: a paid quote is issued once, wherever the process dies") {
 
 TEST_CASE("network: a paid quote is issued once, whatever becomes of a call") {
     issue_once(test::at_every_call);
+}
+
+TEST_CASE("crash: what is paid to an offer is issued once, wherever the process dies") {
+    offer_once(test::at_every_step);
+}
+
+TEST_CASE("network: what is paid to an offer is issued once, whatever becomes of a call") {
+    offer_once(test::at_every_call);
+}
+
+TEST_CASE("crash: the offer that was shown is the one that its label has, wherever it dies") {
+    open_offer_once(test::at_every_step);
+}
+
+TEST_CASE("network: the offer that was shown is the one that its label has, whatever is lost") {
+    open_offer_once(test::at_every_call);
 }
 
 TEST_CASE("crash: proofs that fit are given away once, wherever the process dies") {

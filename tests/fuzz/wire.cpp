@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include "nutgate/cashu/wire_batch.h"
+#include "nutgate/cashu/wire_offers.h"
 
 namespace {
 
@@ -33,6 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(json, parse_check_state_request, write_check_state_request);
     check(json, parse_check_state_response, write_check_state_response);
     check(json, parse_proof_state, write_proof_state);
+    check(json, parse_offer_quote_request, write_offer_quote_request);
+    check(json, parse_offer_quote, write_offer_quote);
     check(json, parse_batch_check_request, write_batch_check_request);
     check(json, parse_batch_mint_request, write_batch_mint_request);
     check(json, parse_mint_quotes, write_mint_quotes);

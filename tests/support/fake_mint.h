@@ -22,9 +22,9 @@
 #include "nutgate/cashu/unlock.h"
 #include "nutgate/cashu/wire.h"
 #include "nutgate/cashu/wire_batch.h"
-#include "nutgate/crypto/hash.h"
 #include "nutgate/lightning/invoice.h"
 #include "nutgate/store/store.h"
+#include "support/fake_mint_offers.h"
 #include "support/fault_script.h"
 #include "support/seeded_random.h"
 
@@ -42,6 +42,7 @@ public:
         cashu::Amount melt_reserve = 2;
         cashu::Amount melt_cost = 1;  // What paying costs in the end.
         bool announces_batches = false;
+        bool announces_offers = false;   // It makes them all the same.
         bool tells_change_once = false;  // Only in the answer to the melt itself.
     };
 
@@ -115,6 +116,7 @@ public:
         return answer;
     }
 
+    FakeMintOffers offers;
     // --- What others do at this mint -------------------------------------------------------------
     // Ecash of somebody else's, with proofs of equality.
     cashu::Token token(const std::vector<cashu::Amount>& amounts, const std::string& url) {
@@ -275,14 +277,9 @@ private:
         return {400, cashu::wire::write_error({.detail = "no", .code = code})};
     }
 
-    static void exchange_signatures(Answer& answer) {
-        auto signatures = cashu::wire::parse_signatures(answer.body);
-        if (!signatures || signatures->size() < 2) return;
-        std::swap((*signatures)[0].C_, (*signatures)[1].C_);
-        answer.body = cashu::wire::write_signatures(*signatures);
-    }
-
     Answer handle(cashu::MintMethod method, std::string_view path, std::string_view body) {
+        if (path == "/v1/info" && options_.announces_offers) return {200, FakeMintOffers::kInfo};
+        if (auto answer = offers.handle(path, body, node_key_, random_)) return *answer;
         constexpr std::string_view kKeys = "/v1/keys/";
         constexpr std::string_view kQuote = "/v1/mint/quote/bolt11/";
         constexpr std::string_view kMelt = "/v1/melt/quote/bolt11/";
@@ -300,6 +297,7 @@ private:
             if (path == "/v1/mint/quote/bolt11") return new_quote(body);
             if (path == "/v1/mint/quote/bolt11/check") return many_quotes(body);
             if (path == "/v1/mint/bolt11") return mint(body);
+            if (path == "/v1/mint/bolt12") return mint_offer(body);
             if (path == "/v1/melt/quote/bolt11") return new_melt_quote(body);
             if (path == "/v1/melt/bolt11") return melt(body);
         }
@@ -558,6 +556,16 @@ private:
         if (const int code = outputs_fault(request->outputs)) return error(code);
         if (cashu::sum(request->outputs) != quote.amount) return error(11005);
         quote.amount_issued = quote.amount;
+        return sign(request->outputs);
+    }
+
+    Answer mint_offer(std::string_view body) {
+        const auto request = cashu::wire::parse_mint_request(body);
+        if (!request) return {422, "bad"};
+        int code = offers.fault_of(*request, options_.legacy_signatures);
+        if (code == 0) code = outputs_fault(request->outputs);
+        if (code != 0) return error(code);
+        offers.issue(*request);
         return sign(request->outputs);
     }
 

@@ -9,6 +9,9 @@
 #include <string_view>
 #include <utility>
 
+#include "nutgate/cashu/mint_client.h"
+#include "nutgate/cashu/wire.h"
+
 namespace nutgate::test {
 
 enum class Fault {
@@ -24,6 +27,14 @@ enum class Fault {
     Later,         // Just before the one after that.
     BadSignature,  // Done; the answer's first two signatures are exchanged.
 };
+
+// Of Fault::BadSignature.
+inline void exchange_signatures(cashu::MintAnswer& answer) {
+    auto signatures = cashu::wire::parse_signatures(answer.body);
+    if (!signatures || signatures->size() < 2) return;
+    std::swap((*signatures)[0].C_, (*signatures)[1].C_);
+    answer.body = cashu::wire::write_signatures(*signatures);
+}
 
 // Not thread-safe: its owner's lock guards it.
 class FaultScript {

@@ -67,6 +67,9 @@ public:
     Answer issued(store::Tx& tx, const Issued& i) override {
         return note(tx, "issued", i.payment.hex(), i.amount, {}, "");
     }
+    Answer offer_issued(store::Tx& tx, const OfferIssued& i) override {
+        return note(tx, "offer_issued", i.offer.hex(), i.amount, {}, i.operation.hex());
+    }
     Answer melted(store::Tx& tx, const Melted& m) override {
         return note(tx, m.inputs == Inputs::Ours ? "melted" : "token_melted", m.reference, m.amount,
                     m.fee, m.preimage ? m.preimage->hex() : "");

@@ -77,6 +77,8 @@ public:
         db_ = &through;
     }
     void reopen() { reopen(*database); }
+    // The one that the wallet was made over.
+    store::Database& db() { return *db_; }
 
     // One more mint is there to be found, and can pay the first one's invoices.
     void add_stranger(const std::string& url, FakeMint& stranger) {

@@ -45,7 +45,8 @@ public:
     static Result<void, store::StoreFailure> migrate(store::Database& database);
 
     // Settler: deposits, refunds, payouts and what moves between our assets by their reference,
-    // issues by their payment hash. A reference that no row of ours has is a refusal.
+    // issues by their payment hash, those of an offer by their operation. A reference that no row
+    // of ours has is a refusal.
     Result<void, cashu::SettlerRefusal> received(store::Tx&, const Received&) override;
     Result<void, cashu::SettlerRefusal> receive_failed(store::Tx&, std::string_view reference,
                                                        const cashu::WalletError& why) override;
@@ -53,6 +54,7 @@ public:
     Result<void, cashu::SettlerRefusal> send_failed(store::Tx&, std::string_view reference,
                                                     const cashu::WalletError& why) override;
     Result<void, cashu::SettlerRefusal> issued(store::Tx&, const Issued&) override;
+    Result<void, cashu::SettlerRefusal> offer_issued(store::Tx&, const OfferIssued&) override;
     Result<void, cashu::SettlerRefusal> melted(store::Tx&, const Melted&) override;
     Result<void, cashu::SettlerRefusal> melt_failed(store::Tx&, std::string_view reference,
                                                     const cashu::WalletError& why) override;

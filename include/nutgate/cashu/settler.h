@@ -93,6 +93,17 @@ public:
     };
     virtual Told issued(store::Tx&, const Issued&) = 0;
 
+    // A part of what was paid to an offer of ours at a mint is ecash now. `operation` names this
+    // money event: told once.
+    struct OfferIssued {
+        OfferId offer;
+        OperationId operation;
+        MintUrl mint;
+        Unit unit;
+        nutgate::Msat amount;
+    };
+    virtual Told offer_issued(store::Tx&, const OfferIssued&) = 0;
+
     // An invoice was paid with ecash: somebody's (a melt), or, as the first leg of a swap to
     // another mint, that of our own quote there. What the inputs were worth is amount + fee +
     // change.

@@ -154,6 +154,20 @@ public:
                                                  std::string_view memo);
     // Asks the mint; if paid, issues. Settled only once the issue operation is done.
     Result<Payment, WalletError> settle_quote(const PaymentHash& payment);
+    // The same for an offer (NUT-25), which is paid by anybody, again and again, and has no end. No
+    // amount: the payer says.
+    struct MintOffer {
+        OfferId id;
+        std::string bolt12;
+    };
+    Result<MintOffer, WalletError> request_offer(const MintUrl& mint,
+                                                 const std::optional<nutgate::Msat>& amount,
+                                                 std::string_view memo);
+    // Asks the mint; issues what is paid and not issued, and answers how much that was. What is
+    // left under way recover() finishes. The Settler is told of each issue.
+    Result<nutgate::Msat, WalletError> settle_offer(const OfferId& offer);
+    // Asks the mint whether it makes offers.
+    Result<bool, WalletError> makes_offers(const MintUrl& mint);
     // Payments whose quotes are neither issued nor given up, newest first: what a watcher asks for.
     std::vector<PaymentHash> open_quotes(store::Reader&, int limit) const;
 

@@ -23,6 +23,7 @@ enum class OperationKind {  // Stored.
     Swap = 5,         // To another mint: proofs at one pay a quote of ours at the other.
     Fund = 6,         // A Lightning backend of ours pays a quote of ours.
     Consolidate = 7,  // Our proofs become fewer, or of a keyset that lives.
+    OfferIssue = 8,   // What was paid to an offer of ours.
 };
 enum class OperationState { Submitted = 1, Done = 2, Failed = 3, Blocked = 4 };  // Stored.
 
@@ -35,7 +36,8 @@ struct OperationView {
     int attempts = 0;
     std::string last_error;
     Time created_at;
-    std::string reference;  // What the caller of begin() named it; an issue: its payment hash.
+    // What the caller of begin() named it; an issue: its payment hash, or its offer and a number.
+    std::string reference;
 };
 
 struct Recovery {
