@@ -77,7 +77,15 @@ struct Mint::Impl {
     Answered issue_offer(const RequestKey& key, std::string_view body);
     // Asks the node what came in to offers since it was asked last, and credits their quotes.
     Result<void, MintError> ask_offers();
-    void credit_offers(store::Tx& tx, std::string_view mark, const OfferPayments& told, Time now);
+    // Whether some of them are of no offer that is known.
+    bool credit_offers(store::Tx& tx, const OfferPayments& told, Time now);
+    struct Heard {
+        const std::string& since;
+        const std::string& until;
+        bool strangers;
+    };
+    // False if the node has to be asked from there again.
+    bool store_mark(store::Tx& tx, const Heard& heard, Time now);
     void poll_offers();
 
     // melt.cpp, melt_quote.cpp

@@ -15,6 +15,8 @@ constexpr Seconds kCountedUnpaid{24 * 3600};
 // All quotes share one question to the node, and its name for may_ask().
 constexpr const char* kAllOffers = "offers";
 constexpr int kAnswersPerRound = 20;
+// A node takes no longer to make an offer.
+constexpr Seconds kMakingMax{600};
 
 struct OfferQuoteRow {
     std::string id;
@@ -193,35 +195,38 @@ Result<void, MintError> Mint::Impl::ask_offers() {
         bool any = false;
         std::string mark;
     };
+    TRY(auto standing,
+        database.read([&](store::Reader& reader) -> Result<Standing, store::StoreFailure> {
+            Standing now;
+            now.any = reader.query_one("SELECT 1 FROM mint_offer_quotes LIMIT 1").has_value();
+            const auto row = reader.query_one(
+                "SELECT mark FROM mint_offer_marks WHERE backend = $1", node->name());
+            if (row) now.mark = row->text(0);
+            return now;
+        }));
+    if (!standing.any) return {};
+    bool keeps_mark = false;
     for (int i = 0; i < kAnswersPerRound; ++i) {
-        TRY(const auto standing,
-            database.read([&](store::Reader& reader) -> Result<Standing, store::StoreFailure> {
-                Standing now;
-                now.any = reader.query_one("SELECT 1 FROM mint_offer_quotes LIMIT 1").has_value();
-                const auto row = reader.query_one(
-                    "SELECT mark FROM mint_offer_marks WHERE backend = $1", node->name());
-                if (row) now.mark = row->text(0);
-                return now;
-            }));
-        if (!standing.any) return {};
         const auto told = node->payments(standing.mark);
         // It is asked again, and from the same mark.
         if (!told) return {};
         const Time now = clock.now();
-        TRY_VOID(database.transact([&](store::Tx& tx) -> Result<void, MintError> {
-            credit_offers(tx, standing.mark, *told, now);
-            return {};
+        TRY(keeps_mark, database.transact([&](store::Tx& tx) -> Result<bool, MintError> {
+            const bool strangers = credit_offers(tx, *told, now);
+            return keeps_mark || !store_mark(tx, {standing.mark, told->mark, strangers}, now);
         }));
         if (!told->is_more) return {};
+        standing.mark = told->mark;
     }
     return {};
 }
 
-void Mint::Impl::credit_offers(store::Tx& tx, std::string_view mark, const OfferPayments& told,
-                               Time now) {
+bool Mint::Impl::credit_offers(store::Tx& tx, const OfferPayments& told, Time now) {
+    bool strangers = false;
     for (const OfferPayment& payment : told.payments) {
         const auto quote = tx.query_one(
             "SELECT id, unit, paid_msat FROM mint_offer_quotes WHERE offer = $1", payment.offer);
+        strangers = strangers || !quote;
         if (!quote || payment.amount == nutgate::Msat{}) continue;
         const auto unit = parse_unit(quote->text(1));
         VERIFY(unit.has_value());
@@ -245,12 +250,24 @@ void Mint::Impl::credit_offers(store::Tx& tx, std::string_view mark, const Offer
             *total, to_sql(to_amount_floor(*total, *unit)), to_unix_seconds(now), quote->text(0));
         books.quote_paid(tx, payment.hash, payment.amount);
     }
-    if (told.mark == mark) return;
+    return strangers;
+}
+
+bool Mint::Impl::store_mark(store::Tx& tx, const Heard& heard, Time now) {
+    // Whose offer is being made at this moment only its quote will say: it may be a stranger's no
+    // longer when it is told again.
+    if (heard.strangers && tx.query_one("SELECT 1 FROM mint_offer_quotes WHERE offer IS NULL AND "
+                                        "created_at > $1 LIMIT 1",
+                                        now - kMakingMax)) {
+        return false;
+    }
+    if (heard.until == heard.since) return true;
     // Two that ask at once are told the same, and whoever is later must not set the mark back.
-    tx.execute(
+    const auto stored = tx.execute(
         "INSERT INTO mint_offer_marks (backend, mark) VALUES ($1, $2) ON CONFLICT (backend) DO "
         "UPDATE SET mark = excluded.mark WHERE mint_offer_marks.mark = $3",
-        backend.name(), told.mark, mark);
+        backend.name(), heard.until, heard.since);
+    return stored == 1;
 }
 
 void Mint::Impl::poll_offers() {

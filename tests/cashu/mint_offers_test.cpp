@@ -199,6 +199,27 @@ TEST_CASE("mint offers: a payment that is told again after a restart is credited
     CHECK(audit(*world.database) == 25'000_msat);
 }
 
+TEST_CASE("mint offers: what comes in while its offer is being made is not passed by") {
+    OfferWorld world;
+    const auto known = world.offer();
+    const auto early = world.offer();
+    const auto as_it_is_made = [&](bool made) {
+        REQUIRE(world.database->transact([&](store::Tx& tx) -> Result<void, store::StoreFailure> {
+            tx.execute(
+                "UPDATE mint_offer_quotes SET offer = $2 WHERE id = $1", early.quote,
+                made ? std::optional{OfferId{parse_offer(early.request)->id}} : std::nullopt);
+            return {};
+        }));
+    };
+    as_it_is_made(false);
+    world.pay_offer(early, 3'000_msat);
+    world.pay_offer(known, 4'000_msat);
+    CHECK(world.offer_again(known).amount_paid == 4);
+    as_it_is_made(true);
+    CHECK(world.offer_again(early).amount_paid == 3);
+    CHECK(world.offer_again(known).amount_paid == 4);
+}
+
 TEST_CASE("mint offers: a hint of a payment that nobody knows asks what came in to offers") {
     OfferWorld world;
     const auto nobodys = PaymentHash{ByteArray<32>{std::byte{1}}};
