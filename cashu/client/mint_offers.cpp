@@ -24,7 +24,10 @@ MintOffers::MintOffers(Wallet& wallet, MintUrl mint, Network network, store::Dat
       mint_{std::move(mint)},
       network_{network},
       database_{database},
-      clock_{clock} {}
+      clock_{clock} {
+    // It is in this process: nobody is waited for.
+    if (mint_.is_embedded()) look();
+}
 
 bool MintOffers::able() const {
     const Lock lock{mutex_};

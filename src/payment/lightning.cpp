@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "nutgate/cashu/mint_offers.h"
 #include "nutgate/lightning/offers.h"
 #include "nutgate/payment/method.h"
 #include "text.h"
@@ -58,7 +59,7 @@ public:
             .opens = true,
             .refunds = false,
             .reversible = false,
-            .offers = !backend_.offers().empty(),
+            .offers = makes_offers(),
             .amount_min = options_.amount_min,
             .amount_max = options_.amount_max,
             .funds = options_.funds,
@@ -112,9 +113,17 @@ public:
     }
 
     Result<OfferPresentation, PaymentError> open_offer(const OfferPlan& plan) override {
+        if (!makes_offers()) return fail(PaymentError::Unsupported);
         if (plan.amount &&
             (*plan.amount < options_.amount_min || *plan.amount > options_.amount_max)) {
             return fail(PaymentError::Rejected);
+        }
+        if (!is_at_method()) {
+            auto offer = options_.mint_offers->create_offer(
+                {.label = plan.label, .description = plan.memo, .amount = plan.amount});
+            if (!offer) return fail(to_error(offer.error()));
+            return OfferPresentation{
+                .text = std::move(offer->bolt12), .reference = offer->id.hex(), .holder = {}};
         }
         PaymentError why = PaymentError::Unsupported;
         // By the first that makes one: a node that is away is passed over.
@@ -124,7 +133,7 @@ public:
             if (offer) {
                 return OfferPresentation{.text = std::move(offer->bolt12),
                                          .reference = offer->id.hex(),
-                                         .holder = is_at_method() ? node->name() : ""};
+                                         .holder = node->name()};
             }
             if (why != PaymentError::Rejected) why = to_error(offer.error());
         }
@@ -165,6 +174,16 @@ public:
         return {};
     }
 
+    // Also where the mint makes no more of them: those that it made are paid all the same.
+    Result<void, PaymentError> bring_in(std::string_view reference) override {
+        if (options_.mint_offers == nullptr) return fail(PaymentError::Unsupported);
+        const auto offer = OfferId::parse(reference);
+        if (!offer) return fail(PaymentError::Rejected);
+        const auto brought = options_.mint_offers->bring_in(*offer);
+        if (!brought) return fail(to_error(brought.error()));
+        return {};
+    }
+
 private:
     bool is_at_method() const { return options_.funds == Funds::AtMethod; }
 
@@ -173,6 +192,17 @@ private:
             if (node->name() == holder) return node;
         }
         return nullptr;
+    }
+
+    bool makes_offers() const {
+        switch (options_.funds) {
+            case Funds::AtMethod:
+                return !backend_.offers().empty();
+            case Funds::InWallet:
+                return options_.mint_offers != nullptr && options_.mint_offers->able();
+        }
+        VERIFY(false);
+        return false;
     }
 
     static PaymentError to_error(BackendError error) {

@@ -4,9 +4,11 @@
 #include <string>
 
 #include "contract/payment_contract.h"
+#include "nutgate/cashu/mint_offers.h"
 #include "nutgate/payment/methods.h"
 #include "support/fake_lightning.h"
 #include "support/fixed_clock.h"
+#include "support/wallet_world.h"
 
 using namespace nutgate;
 using namespace nutgate::literals;
@@ -102,18 +104,6 @@ TEST_CASE("payment: lightning tells what came in to an offer, of ours or not, si
     CHECK(world.lightning().arrivals("fake", came->mark)->arrivals.empty());
 }
 
-TEST_CASE("payment: where what is paid becomes ecash, an offer has no holder and none arrives") {
-    test::FixedClock clock;
-    test::FakeLightning mint{clock};
-    (void)mint.with_offers();
-    const auto method = make_lightning_method(mint, {.funds = Funds::InWallet});
-    const auto opened = method->open_offer({.label = "a", .amount = {}, .memo = "m"});
-    REQUIRE(opened.has_value());
-    CHECK(opened->holder.empty());
-    CHECK(method->offer_holders().empty());
-    CHECK(method->arrivals("fake", "").error() == PaymentError::Unsupported);
-}
-
 TEST_CASE("payment: an offer beyond the limits is rejected, and a node that is away makes none") {
     World world;
     auto& offers = world.node.with_offers();
@@ -145,4 +135,42 @@ TEST_CASE("payment: a text finds its rail") {
     CHECK(world.kind_of("lnurlp://host.example/pay") == "lightning:lnurl");
     CHECK(world.kind_of("satoshi@host.example") == "lightning:lightning_address");
     CHECK(world.kind_of("sk-0011") == "none");
+}
+
+TEST_CASE(
+    "payment: what is paid to a mint's offer is brought in by its wallet, and is the wallet's") {
+    test::WalletWorld world{{.announces_offers = true}};
+    const auto mint = *cashu::MintUrl::parse(test::kFakeMintUrl);
+    cashu::MintOffers offers{*world.wallet, mint, Network::Regtest, *world.database, world.clock};
+    const auto quotes =
+        cashu::make_mint_lightning(*world.wallet, mint, Network::Regtest, *world.database);
+    LightningMethodOptions options;
+    options.mint_offers = &offers;
+    const auto method = make_lightning_method(*quotes, options);
+    const OfferPlan plan{.label = "a", .amount = std::nullopt, .memo = "m"};
+    CHECK_FALSE(method->capabilities().offers);
+    test::check_method_refuses_what_it_cannot(*method);
+    CHECK(method->open_offer(plan).error() == PaymentError::Unsupported);
+    offers.look();
+    REQUIRE(method->capabilities().offers);
+    CHECK(method->offer_holders().empty());
+    CHECK(method->arrivals("mint", "").error() == PaymentError::Unsupported);
+
+    const auto opened = method->open_offer(plan);
+    REQUIRE(opened.has_value());
+    CHECK(opened->holder.empty());
+    CHECK(method->open_offer(plan)->reference == opened->reference);
+    CHECK(method->detect(opened->text) == TextKind::Offer);
+    CHECK(method->open_offer({.label = "b", .amount = 999_msat, .memo = ""}).error() ==
+          PaymentError::Rejected);
+
+    const auto offer = *OfferId::parse(opened->reference);
+    world.mint.offers.pay(offer, 5);
+    CHECK(method->bring_in(opened->reference));
+    CHECK(world.available() == 5'000_msat);
+    world.mint.set_away(true);
+    CHECK(method->bring_in(opened->reference).error() == PaymentError::Unreachable);
+    CHECK(method->bring_in("none").error() == PaymentError::Rejected);
+    world.mint.set_away(false);
+    world.audit();
 }

@@ -19,7 +19,8 @@ public:
     MintOffers(Wallet& wallet, MintUrl mint, Network network, store::Database& database,
                const Clock& clock);
 
-    // Whether the mint makes offers, as it said last. False until it was asked. Never waits.
+    // Whether the mint makes offers, as it said last. False until it was asked, which the embedded
+    // one is from the beginning. Never waits.
     bool able() const;
     // Asks it, an hour after it told and sooner where it did not. A timer calls it.
     void look();

@@ -17,6 +17,10 @@
 #include "nutgate/base/result.h"
 #include "nutgate/lightning/backend.h"
 
+namespace nutgate::cashu {
+class MintOffers;
+}
+
 namespace nutgate::payment {
 
 // What a text that a person pasted is. Decided by its form alone; it may still be invalid.
@@ -150,6 +154,8 @@ struct LightningMethodOptions {
     Funds funds = Funds::InWallet;  // AtMethod for a node of ours.
     Msat amount_min = *Msat::from_raw(1'000);
     Msat amount_max = *Msat::from_raw(1'000'000'000);
+    // Of Funds::InWallet: the mint that makes offers, if any does. Outlives the method.
+    cashu::MintOffers* mint_offers = nullptr;
 };
 std::unique_ptr<PaymentMethod> make_lightning_method(LightningBackend& backend,
                                                      const LightningMethodOptions& options);
