@@ -196,8 +196,8 @@ void visit_money(Config& c, ConfigVisitor& v) {
              c.lightning_network, {"bitcoin", "testnet", "signet", "regtest"});
     v.integer(
         {"offers_max",
-         "Open offers (BOLT12, by \"cln\" or \"simulated\") of all clients together. One that "
-         "nobody pays within 30 days is closed.",
+         "Open offers (BOLT12, by \"cln\", \"simulated\" or a mint) of all clients together. One "
+         "that nobody pays within 30 days is closed.",
          1, 1'000'000},
         c.offers_max);
     v.integer({"offers_per_key_max", "The same of one key.", 1, 1'000}, c.offers_per_key_max);

@@ -232,13 +232,15 @@ void Node::make_cashier() {
         }
         receive_backend_ = cashu::make_mint_lightning(
             *wallet_, wallet_->primary(), network_of(config_.lightning_network), *database_, hints);
-        methods_.add(payment::make_lightning_method(*receive_backend_, {}));
+        mint_offers_ = std::make_unique<cashu::MintOffers>(*wallet_, wallet_->primary(),
+                                                           network_of(config_.lightning_network),
+                                                           *database_, clock_);
+        methods_.add(
+            payment::make_lightning_method(*receive_backend_, {.mint_offers = mint_offers_.get()}));
     } else {
-        payment::LightningMethodOptions at_node;
-        at_node.funds = payment::Funds::AtMethod;
         LightningBackend* const node = receivers_ ? receivers_.get() : simulated_.get();
         VERIFY(node != nullptr);
-        methods_.add(payment::make_lightning_method(*node, at_node));
+        methods_.add(payment::make_lightning_method(*node, {.funds = payment::Funds::AtMethod}));
     }
     Cashier::Options options;
     options.invoice_expiry = Seconds{config_.invoice_expiry_s};
@@ -504,11 +506,12 @@ void Node::watch() {
             log::warn("invoices", {{"error", paid.error().detail}});
         }
     });
-    watcher_->every(kOffersPeriod, "offers", [this](std::stop_token) {
+    watcher_->hurry(watcher_->every(kOffersPeriod, "offers", [this](std::stop_token) {
+        if (mint_offers_) mint_offers_->look();
         if (const auto paid = cashier_->settle_offers(); !paid) {
             log::warn("offers", {{"error", paid.error().detail}});
         }
-    });
+    }));
     watcher_->every(kRecoverPeriod, "recover", [this](std::stop_token) {
         if (const auto done = wallet_->recover(); !done) {
             log::warn("wallet", {{"error", done.error().detail}});

@@ -22,6 +22,7 @@
 #include "nutgate/cashier/remittance.h"
 #include "nutgate/cashu/mint.h"
 #include "nutgate/cashu/mint_events.h"
+#include "nutgate/cashu/mint_offers.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/http/client.h"
 #include "nutgate/http/server.h"
@@ -138,6 +139,7 @@ private:
     std::unique_ptr<http::WebSockets> websockets_;
     std::unique_ptr<cashu::MintEvents> mint_events_;
     std::unique_ptr<LightningBackend> receive_backend_;  // Null: a node of ours receives.
+    std::unique_ptr<cashu::MintOffers> mint_offers_;     // As that.
     payment::PaymentMethods methods_;
     std::unique_ptr<Cashier> cashier_;
     std::unique_ptr<LnurlClient> lnurl_;

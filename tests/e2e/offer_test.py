@@ -15,6 +15,9 @@ class Offers(harness.NodeCase):
     def node_with_offers(self, more: str = "") -> harness.Nutgate:
         return self.nutgate("--config", self.config(AT_NODE + more))
 
+    def makes_offers(self, node: harness.Nutgate) -> bool:
+        return any(method["offers"] for method in node.ask("/v1/info").json()["payment_methods"])
+
     def paid(self, node: harness.Nutgate, offer_id: str, payments: int = 1) -> dict:
         return harness.until(
             lambda: (state := node.ask("/lightning/offer/" + offer_id).json()).get("payments", 0)
@@ -89,14 +92,39 @@ class Offers(harness.NodeCase):
         node.audit()
 
     def test_a_node_without_offers_says_so(self) -> None:
-        node = self.nutgate()
-        methods = node.ask("/v1/info").json()["payment_methods"]
-        self.assertFalse(any(method["offers"] for method in methods))
+        # Its mint, which is away, has not said that it makes any.
+        _, upstream = self.upstream(7000, 11_000)
+        config = self.config('[wallet]\nmints = ["http://127.0.0.1:9/mint"]\n[lightning]\n'
+                             'network = "regtest"\n' + upstream)
+        node = self.nutgate("--config", config, dev=False)
+        self.assertFalse(self.makes_offers(node))
         refused = node.ask("/lightning/offer", body={"amount_sats": 5})
         self.assertEqual((refused.status, refused.json()["error"]["code"]), (503, "offers_off"))
         self.assertIn("retry-after", refused.headers)
         node.stop()
         node.audit()
+
+    def test_an_offer_of_the_embedded_mint_is_paid_and_becomes_ecash(self) -> None:
+        node = self.nutgate()
+        self.assertTrue(self.makes_offers(node))
+        methods = node.ask("/mint/v1/info").json()["nuts"]["4"]["methods"]
+        self.assertIn("bolt12", [method["method"] for method in methods])
+        first = node.ask("/lightning/offer", body={"amount_sats": 500}).json()
+        key = self.paid(node, first["offer_id"])["api_key"]
+        more = []
+        for amount in (21, 22):
+            more.append(node.ask("/v1/balance/lightning/offer", key=key,
+                                 body={"amount_sats": amount, "purpose": "topup"}).json()["offer_id"])
+            node.kill()
+            node.start()
+        for offer_id in more:
+            self.assertEqual(self.paid(node, offer_id)["payments"], 1)
+        self.assertEqual(node.balance(key), (500 + 21 + 22) * 1000)
+        refunded = node.ask("/v1/balance/refund", "POST", key=key)
+        self.assertEqual((refunded.status, refunded.json()["sats"]), (200, "543"), refunded)
+        node.stop()
+        node.audit()
+        self.assertIn("issue", node.command("wallet", "operations").stdout)
 
     def test_many_at_once_are_each_paid_once(self) -> None:
         node = self.node_with_offers("\n[limits]\ninvoices_per_client_per_minute = 1000\n"

@@ -91,6 +91,31 @@ class OutsideMint(harness.NodeCase):
         self.assertEqual(spent.json()["balance"], 1000 * int(back["sats"]))
         self.finish()
 
+    def test_an_offer_of_the_mint_is_paid_and_becomes_ecash_through_kills_and_its_absence(self) -> None:
+        def offers() -> bool:
+            methods = self.node.ask("/v1/info").json()["payment_methods"]
+            return any(method["offers"] for method in methods)
+
+        def paid(made: dict) -> dict:
+            path = "/lightning/offer/" + made["offer_id"]
+            return harness.until(lambda: (state := self.node.ask(path).json()).get("payments")
+                                 and state, "the offer is paid")
+
+        harness.until(offers, "the mint has said that it makes offers")
+        key = paid(self.node.ask("/lightning/offer", body={"amount_sats": 300}).json())["api_key"]
+        self.assertEqual(self.node.balance(key), 300_000)
+        more = self.node.ask("/v1/balance/lightning/offer", key=key,
+                             body={"amount_sats": 33, "purpose": "topup"}).json()
+        self.mint.kill()
+        self.node.kill()
+        self.node.command("audit", "--full")
+        self.node.start()
+        self.mint.start()
+        self.assertEqual(paid(more)["amount_received_msats"], 33_000)
+        refund = self.node.ask("/v1/balance/refund", "POST", key=key).json()
+        self.assertEqual(refund["sats"], "333")
+        self.finish()
+
     def test_killed_with_the_mint_away_it_recovers_when_the_mint_is_back(self) -> None:
         made = self.node.ask("/lightning/invoice", body={"amount_sats": 33}).json()
         path = f"/lightning/invoice/{made['invoice_id']}/status"
