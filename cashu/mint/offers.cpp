@@ -248,7 +248,7 @@ bool Mint::Impl::credit_offers(store::Tx& tx, const OfferPayments& told, Time no
             "UPDATE mint_offer_quotes SET paid_msat = $1, paid = $2, "
             "updated_at = CASE WHEN $3 > updated_at THEN $3 ELSE updated_at + 1 END WHERE id = $4",
             *total, to_sql(to_amount_floor(*total, *unit)), to_unix_seconds(now), quote->text(0));
-        books.quote_paid(tx, payment.hash, payment.amount);
+        books.offer_paid(tx, payment.offer, payment.hash, payment.amount);
     }
     return strangers;
 }

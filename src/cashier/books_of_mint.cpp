@@ -42,6 +42,12 @@ void CashierBooks::quote_paid(Tx& tx, const PaymentHash& payment, Msat amount) {
                   .reason = "mint_paid"});
 }
 
+void CashierBooks::offer_paid(Tx& tx, const OfferId& offer, const PaymentHash& payment,
+                              Msat amount) {
+    quote_paid(tx, payment, amount);
+    tx.execute("UPDATE offer SET next_ask_at = $2 WHERE reference = $1", offer.hex(), clock_.now());
+}
+
 void CashierBooks::issued(Tx& tx, std::string_view reference, const cashu::KeysetId& keyset,
                           Msat amount) {
     post_or_fail(ledger_, tx,

@@ -361,20 +361,32 @@ Result<int, CashierError> Cashier::Impl::bring_in_due() {
         std::string reference;
         std::int64_t payments;
     };
+    // One that is closed is asked about once more, and again when its mint is ours and says so.
+    const std::string whose_turn_it_is =
+        "FROM offer WHERE state IN ($1, $2) AND next_ask_at <= $3 AND holder = '' ";
+    TRY(const bool any, database.read([&](Reader& reader) -> Result<bool, CashierError> {
+        return reader
+            .query_one("SELECT 1 " + whose_turn_it_is + "LIMIT 1", stored(OfferState::Open),
+                       stored(OfferState::Closed), now)
+            .has_value();
+    }));
+    if (!any) return 0;
     // Taking the turn is the claim, as with invoices.
     TRY(const auto due, database.transact([&](Tx& tx) -> Result<std::vector<Due>, CashierError> {
         std::vector<Due> offers;
         for (const Row& row : tx.query(
-                 "SELECT lookup, key, reference, payments, created_at, paid_at FROM offer WHERE "
-                 "state = $1 AND next_ask_at <= $2 AND holder = '' ORDER BY next_ask_at LIMIT $3",
-                 stored(OfferState::Open), now, kBroughtInPerRound)) {
+                 "SELECT lookup, key, reference, payments, created_at, paid_at, state " +
+                     whose_turn_it_is + "ORDER BY next_ask_at LIMIT $4",
+                 stored(OfferState::Open), stored(OfferState::Closed), now, kBroughtInPerRound)) {
             offers.push_back({.lookup = row.id<InvoiceLookup>(0),
                               .key = row.id<KeyId>(1),
                               .reference = row.text(2),
                               .payments = row.integer(3)});
             const Time last = row.is_null(5) ? row.time(4) : row.time(5);
+            const bool closed = row.integer(6) == stored(OfferState::Closed);
             tx.execute("UPDATE offer SET next_ask_at = $2 WHERE lookup = $1", offers.back().lookup,
-                       now + pause_since(std::chrono::duration_cast<Seconds>(now - last)));
+                       closed ? kNotAgain
+                              : now + pause_since(std::chrono::duration_cast<Seconds>(now - last)));
         }
         return offers;
     }));
@@ -404,8 +416,9 @@ Result<std::int64_t, CashierError> Cashier::Impl::payments_of(const InvoiceLooku
 
 Result<int, CashierError> Cashier::settle_offers() {
     const PaymentMethod* const lightning = impl_->methods.find(kMethodLightning);
-    if (lightning == nullptr || !lightning->capabilities().offers) return 0;
+    if (lightning == nullptr) return 0;
     if (lightning->capabilities().funds == Funds::AtMethod) return impl_->settle_holders();
+    // Also where the mint makes no more of them: those that it made are paid all the same.
     return impl_->bring_in_due();
 }
 

@@ -16,6 +16,7 @@
 #include "nutgate/cashier/cashier.h"
 #include "nutgate/cashu/mint.h"
 #include "nutgate/cashu/mint_client.h"
+#include "nutgate/cashu/mint_offers.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/payment/methods.h"
 #include "nutgate/store/open.h"
@@ -225,6 +226,7 @@ public:
                  metrics,  with_connector(std::move(wallet_options))} {
         payment::LightningMethodOptions lightning_options;
         if (receive == Receive::OverNode) lightning_options.funds = payment::Funds::AtMethod;
+        if (receive == Receive::OverMint) lightning_options.mint_offers = &mint_offers;
         methods.add(payment::make_cashu_method());
         methods.add(payment::make_lightning_method(receive == Receive::OverNode
                                                        ? static_cast<LightningBackend&>(lightning)
@@ -269,6 +271,8 @@ public:
     cashu::Wallet wallet;
     std::unique_ptr<LightningBackend> mint_lightning =
         cashu::make_mint_lightning(wallet, cashu::MintUrl::embedded(), Network::Regtest, database);
+    cashu::MintOffers mint_offers{wallet, cashu::MintUrl::embedded(), Network::Regtest, database,
+                                  clock};
     payment::PaymentMethods methods;
     std::unique_ptr<Cashier> cashier;
 

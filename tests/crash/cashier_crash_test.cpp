@@ -124,6 +124,52 @@ void offer_once(Driver drive) {
     }
 }
 
+// The embedded mint's: its quote, the wallet's issue and the key's credit are in one database.
+void mint_offer_once(Driver drive) {
+    for (const InvoicePurpose purpose : {InvoicePurpose::TopUp, InvoicePurpose::Create}) {
+        CAPTURE(static_cast<int>(purpose));
+        Beginning world;
+        auto& offers = world.lightning.with_offers();
+        const bool creates = purpose == InvoicePurpose::Create;
+        std::optional<OpenOffer> shown;
+        const auto pay = [&](Msat amount) {
+            (void)offers.pay(OfferId{parse_offer(shown->text)->id}, amount);
+        };
+        drive(
+            world,
+            [&](Node& node) {
+                shown.reset();
+                offers.forget_payments();  // Of other tries.
+                OfferRequest request{.purpose = purpose};
+                if (!creates) request.key = world.key;
+                const auto offer = node.cashier->open_offer(request);
+                if (!offer) return;
+                shown = *offer;
+                pay(4600_msat);
+                pay(5400_msat);
+                (void)node.cashier->offer_status(offer->offer_id);
+            },
+            [&](Node& node) {
+                if (!shown) {
+                    CHECK(node.balance(*world.key) == 11'000_msat);
+                    return;
+                }
+                pay(2000_msat);
+                for (int i = 0; i < 3; ++i) {
+                    world.clock.advance(Seconds{601});
+                    REQUIRE(node.wallet.recover());
+                    REQUIRE(node.cashier->offer_status(shown->offer_id).has_value());
+                }
+                const auto status = node.cashier->offer_status(shown->offer_id);
+                REQUIRE(status.has_value());
+                CHECK(status->credited == 12'000_msat);
+                CHECK(node.balance(*world.key) == (creates ? 11'000_msat : 23'000_msat));
+                CHECK(status->key.has_value() == creates);
+                if (status->key) CHECK(node.balance(*status->key) == 12'000_msat);
+            });
+    }
+}
+
 void refund_once(Driver drive) {
     Beginning world;
     drive(
@@ -199,6 +245,14 @@ TEST_CASE("network: an invoice that somebody saw is credited once") { invoice_on
 
 TEST_CASE("crash: each payment to an offer that somebody saw is credited once") {
     offer_once(at_every_step);
+}
+
+TEST_CASE("crash: what is paid to the mint's offer that somebody saw is credited once") {
+    mint_offer_once(at_every_step);
+}
+
+TEST_CASE("network: what is paid to the mint's offer that somebody saw is credited once") {
+    mint_offer_once(at_every_call);
 }
 
 TEST_CASE("crash: a refund is handed out once, and whole") { refund_once(at_every_step); }

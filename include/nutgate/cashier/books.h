@@ -69,6 +69,8 @@ public:
     // MintBooks. It has no way to refuse, so where the ledger does, the transaction is failed: the
     // mint then answers as if the store were away, and nothing was handed out.
     void quote_paid(store::Tx&, const PaymentHash&, Msat amount) override;
+    // If it is one of ours, it is brought in with the next round.
+    void offer_paid(store::Tx&, const OfferId&, const PaymentHash&, Msat amount) override;
     void issued(store::Tx&, std::string_view reference, const cashu::KeysetId&,
                 Msat amount) override;
     void swapped(store::Tx&, std::string_view reference, const std::vector<SwapLine>&,

@@ -35,8 +35,13 @@ namespace nutgate::cashu {
 class MintBooks {
 public:
     virtual ~MintBooks() = default;
-    // An invoice or an offer of a mint quote was paid: lightning + ‖ payment in flight +.
+    // An invoice of a mint quote was paid: lightning + ‖ payment in flight +.
     virtual void quote_paid(store::Tx&, const PaymentHash&, nutgate::Msat amount) = 0;
+    // The same of an offer, under a hash that no invoice has.
+    virtual void offer_paid(store::Tx& tx, const OfferId&, const PaymentHash& payment,
+                            nutgate::Msat amount) {
+        quote_paid(tx, payment, amount);
+    }
     // Tokens were signed for a paid quote: payment in flight - ‖ outstanding +.
     virtual void issued(store::Tx&, std::string_view reference, const KeysetId&,
                         nutgate::Msat amount) = 0;
