@@ -218,6 +218,7 @@ void Mint::poll() {
     impl_->poll_melts();
     impl_->poll_quotes();
     impl_->poll_offers();
+    impl_->close_unpaid_offers();
     if (const auto forgotten = impl_->forget_old_quotes(); !forgotten) {
         log::warn("mint.store", {{"detail", forgotten.error().detail}});
     }

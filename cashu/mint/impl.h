@@ -87,6 +87,7 @@ struct Mint::Impl {
     // False if the node has to be asked from there again.
     bool store_mark(store::Tx& tx, const Heard& heard, Time now);
     void poll_offers();
+    void close_unpaid_offers();
 
     // melt.cpp, melt_quote.cpp
     class Pursuit;

@@ -10,11 +10,15 @@ namespace nutgate::cashu {
 
 namespace {
 
-// An offer has no end, so of those that nobody paid as many are counted as were made in that time.
+// Of those that nobody paid as many are counted as were made in that time.
 constexpr Seconds kCountedUnpaid{24 * 3600};
 // All quotes share one question to the node, and its name for may_ask().
 constexpr const char* kAllOffers = "offers";
 constexpr int kAnswersPerRound = 20;
+// Anybody can have an offer made. Of one that nobody pays the node need not know for ever: it gives
+// nobody an invoice for it any more, and what is paid all the same is credited.
+constexpr Seconds kUnpaidOpen{30 * 24 * 3600};
+constexpr int kClosedPerRound = 20;
 // A node takes no longer to make an offer.
 constexpr Seconds kMakingMax{600};
 
@@ -268,6 +272,34 @@ bool Mint::Impl::store_mark(store::Tx& tx, const Heard& heard, Time now) {
         "UPDATE SET mark = excluded.mark WHERE mint_offer_marks.mark = $3",
         backend.name(), heard.until, heard.since);
     return stored == 1;
+}
+
+void Mint::Impl::close_unpaid_offers() {
+    OfferBackend* const node = offer_backend();
+    if (node == nullptr) return;
+    const Time before = clock.now() - kUnpaidOpen;
+    const auto unpaid = database.read(
+        [&](store::Reader& reader) -> Result<std::vector<OfferId>, store::StoreFailure> {
+            std::vector<OfferId> offers;
+            for (const auto& row :
+                 reader.query("SELECT offer FROM mint_offer_quotes WHERE paid_msat = 0 AND "
+                              "created_at < $1 AND closed = 0 AND offer IS NOT NULL LIMIT $2",
+                              before, kClosedPerRound)) {
+                offers.push_back(row.id<OfferId>(0));
+            }
+            return offers;
+        });
+    if (!unpaid) return;
+    for (const OfferId& offer : *unpaid) {
+        const auto closed = node->close_offer(offer);
+        if (!closed && closed.error() == BackendError::Unreachable) return;
+        const auto noted =
+            database.transact([&](store::Tx& tx) -> Result<void, store::StoreFailure> {
+                tx.execute("UPDATE mint_offer_quotes SET closed = 1 WHERE offer = $1", offer);
+                return {};
+            });
+        if (!noted) return;
+    }
 }
 
 void Mint::Impl::poll_offers() {

@@ -7,9 +7,9 @@ namespace nutgate::cashu {
 
 namespace {
 
-// Second: quotes that are paid through an offer, again and again (NUT-25). They have no end, and
-// are kept for ever: their offers are paid by whoever still has them. One payment is one row, and
-// whence to ask a node on is stored with what it told.
+// Second: quotes that are paid through an offer, again and again (NUT-25). They are kept for ever:
+// their offers are paid by whoever still has them. One payment is one row, and whence to ask a node
+// on is stored with what it told.
 constexpr std::array<store::Migration, 2> kMigrations{{{1, R"(
 CREATE TABLE mint_settings (
   id BIGINT PRIMARY KEY CHECK (id = 1),
@@ -102,6 +102,7 @@ CREATE TABLE mint_offer_quotes (
   paid_msat BIGINT NOT NULL DEFAULT 0,
   paid BIGINT NOT NULL DEFAULT 0,
   issued BIGINT NOT NULL DEFAULT 0 CHECK (issued <= paid),
+  closed BIGINT NOT NULL DEFAULT 0,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL
 );

@@ -294,9 +294,21 @@ TEST_CASE("mint offers: unpaid ones of a day are bounded, and an old one can sti
     CHECK(world.offer_again(paid).amount_paid == 1);
     (void)world.offer();
     CHECK(world.ask(1).status == 503);
-    world.clock.advance(Seconds{90 * 24 * 3600});
+    const auto id_of = [](const wire::OfferQuote& quote) {
+        return OfferId{parse_offer(quote.request)->id};
+    };
+    world.clock.advance(Seconds{29 * 24 * 3600});
     world.mint->poll();
+    CHECK_FALSE(world.node().is_closed(id_of(old)));
+    world.clock.advance(Seconds{2 * 24 * 3600});
+    world.node().set_down(true);
+    world.mint->poll();
+    world.node().set_down(false);
+    world.mint->poll();
+    CHECK(world.node().is_closed(id_of(old)));
+    CHECK_FALSE(world.node().is_closed(id_of(paid)));
     (void)world.offer();
+    // By an invoice that its node had given before.
     world.pay_offer(old, 1'000_msat);
     CHECK(world.issue(old, world.blind({1})) == 0);
 }
