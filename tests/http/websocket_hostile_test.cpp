@@ -182,7 +182,7 @@ TEST_CASE("websocket: a peer that is half open is found out by a ping it does no
             peer.accept();
             pinged = socket.read_to_end();  // The kernel takes it; nobody answers.
         },
-        [](WebSocketOptions& options) { options.idle_timeout = Milliseconds{200}; });
+        [](WebSocketOptions& options) { options.idle_timeout = Milliseconds{800}; });
     CHECK(end.kind == Kind::Broken);
     CHECK(end.was_open);
     REQUIRE(pinged.size() >= 2);
