@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = ROOT / "build" / "release"
-PROGRAMS = BUILD / "tests" / "bench"
+BUILD = ROOT / "build" / os.environ.get("BENCH_BUILD", "release")
+PROGRAMS = ROOT / "build" / "release" / "tests" / "bench"
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 os.environ.setdefault("E2E_NUTGATE", str(BUILD / "nutgate"))
 import harness  # noqa: E402  (needs the path and the binary above)
