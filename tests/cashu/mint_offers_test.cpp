@@ -77,7 +77,7 @@ TEST_CASE("mint offers: a quote has the offer that was asked for, and no end") {
     const auto open = world.offer();
     CHECK_FALSE(open.amount);
     CHECK_FALSE(parse_offer(open.request)->amount);
-    CHECK(open.request != json["request"]);
+    CHECK(open.request != json["request"].get<std::string>());
 }
 
 TEST_CASE("mint offers: paid twice by one, and once by another, and issued as it comes") {
