@@ -1,6 +1,7 @@
 #include "nutgate/cashier/error.h"
 
 #include "error_name.h"
+#include "nutgate/base/verify.h"
 #include "posting.h"
 
 namespace nutgate {
@@ -209,6 +210,19 @@ CashierError::Code failure_of_name(std::string_view text) {
         if (name.text == text) return name.code;
     }
     return Code::MintRefused;
+}
+
+CashierError error_of(payment::PaymentError error, Code unsupported) {
+    switch (error) {
+        case payment::PaymentError::Unsupported:
+            return make_error(unsupported);
+        case payment::PaymentError::Rejected:
+            return make_error(Code::LightningRefused);
+        case payment::PaymentError::Unreachable:
+            return make_error(Code::LightningUnreachable);
+    }
+    VERIFY(false);
+    return make_error(unsupported);
 }
 
 CashierError make_error(CashierError::Code code, std::string detail) {

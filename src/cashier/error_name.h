@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "nutgate/cashier/error.h"
+#include "nutgate/payment/method.h"
 
 namespace nutgate {
 
@@ -13,5 +14,7 @@ CashierError::Code failure_of_name(std::string_view text);
 
 // With the advice to ask again where that helps.
 CashierError make_error(CashierError::Code code, std::string detail = {});
+// `unsupported`: what the method was asked for and does not do.
+CashierError error_of(payment::PaymentError error, CashierError::Code unsupported);
 
 }  // namespace nutgate

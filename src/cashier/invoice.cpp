@@ -39,19 +39,6 @@ Seconds pause_after(Seconds age) {
     return Seconds{600};
 }
 
-CashierError to_error(payment::PaymentError error) {
-    switch (error) {
-        case payment::PaymentError::Unsupported:
-            return make_error(Code::LightningOff);
-        case payment::PaymentError::Rejected:
-            return make_error(Code::LightningRefused);
-        case payment::PaymentError::Unreachable:
-            return make_error(Code::LightningUnreachable);
-    }
-    VERIFY(false);
-    return make_error(Code::LightningOff);
-}
-
 StoredInvoice to_invoice(const Row& row) {
     return {.lookup = row.id<InvoiceLookup>(0),
             .purpose = static_cast<InvoicePurpose>(row.integer(1)),
@@ -190,7 +177,8 @@ Result<OpenInvoice, CashierError> Cashier::open_invoice(const InvoiceRequest& re
     const auto payment = opened ? PaymentHash::parse(opened->reference) : std::nullopt;
     if (!payment) {
         my.cancel(lookup);
-        return fail(opened ? make_error(Code::LightningRefused) : to_error(opened.error()));
+        return fail(opened ? make_error(Code::LightningRefused)
+                           : error_of(opened.error(), Code::LightningOff));
     }
     TRY_VOID(my.store_opened(lookup, *opened, *payment));
     return OpenInvoice{.invoice_id = id,
@@ -212,7 +200,7 @@ Result<bool, CashierError> Cashier::Impl::ask(const StoredInvoice& invoice) {
     PaymentMethod* const lightning = methods.find(kMethodLightning);
     if (lightning == nullptr || !invoice.payment) return fail(make_error(Code::LightningOff));
     const auto seen = lightning->poll(invoice.payment->hex());
-    if (!seen) return fail(to_error(seen.error()));
+    if (!seen) return fail(error_of(seen.error(), Code::LightningOff));
     switch (seen->phase) {
         case Phase::Pending:
         case Phase::Failed:  // An invoice that the backend gave up expires by its time.

@@ -55,19 +55,6 @@ Seconds pause_since(Seconds quiet) {
     return Seconds{600};
 }
 
-CashierError error_of_offers(payment::PaymentError error) {
-    switch (error) {
-        case payment::PaymentError::Unsupported:
-            return make_error(Code::OffersOff);
-        case payment::PaymentError::Rejected:
-            return make_error(Code::LightningRefused);
-        case payment::PaymentError::Unreachable:
-            return make_error(Code::LightningUnreachable);
-    }
-    VERIFY(false);
-    return make_error(Code::OffersOff);
-}
-
 std::string select_offer(std::string_view where) {
     return "SELECT lookup, purpose, key, amount, state, text, reference, holder, credited, "
            "payments, created_at, paid_at FROM offer " +
@@ -226,7 +213,7 @@ Result<OpenOffer, CashierError> Cashier::open_offer(const OfferRequest& request)
          .memo = my.options.memo});
     if (!opened) {
         my.never_made(lookup);
-        return fail(error_of_offers(opened.error()));
+        return fail(error_of(opened.error(), Code::OffersOff));
     }
     if (const auto done = my.store_opened(lookup, *opened); !done) {
         my.never_made(lookup);
@@ -284,7 +271,7 @@ Result<int, CashierError> Cashier::Impl::settle_holder(const std::string& holder
     bool keeps_mark = false;
     for (int i = 0; i < kAnswersPerRound; ++i) {
         const auto came = lightning->arrivals(holder, mark);
-        if (!came) return fail(error_of_offers(came.error()));
+        if (!came) return fail(error_of(came.error(), Code::OffersOff));
         TRY(const int now, credit(holder, mark, *came, keeps_mark));
         credited += now;
         mark = came->mark;
@@ -349,7 +336,7 @@ Result<void, CashierError> Cashier::Impl::bring_in(const std::string& reference)
     PaymentMethod* const lightning = methods.find(kMethodLightning);
     if (lightning == nullptr) return fail(make_error(Code::OffersOff));
     const auto done = lightning->bring_in(reference);
-    if (!done) return fail(error_of_offers(done.error()));
+    if (!done) return fail(error_of(done.error(), Code::OffersOff));
     return {};
 }
 
