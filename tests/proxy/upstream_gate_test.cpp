@@ -2,8 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <map>
 #include <optional>
+#include <thread>
+#include <vector>
 
 #include "support/fixed_clock.h"
 #include "upstream_order.h"
@@ -67,6 +70,43 @@ TEST_CASE("upstream gate: it has so many calls at a time and no more") {
     check_away(g.gate.enter(), Why::Busy, Milliseconds{1'000});
     second.reset();
     CHECK(g.gate.enter().has_value());
+}
+
+TEST_CASE("upstream gate: of many at once no more are in than may be, and all leave") {
+    Gate g;
+    constexpr int kThreads = 4;
+    constexpr int kTries = 5'000;
+    std::atomic<int> inside = 0;
+    std::atomic<int> most = 0;
+    std::atomic<int> served = 0;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kThreads; ++i) {
+        threads.emplace_back([&] {
+            for (int n = 0; n < kTries; ++n) {
+                auto call = g.gate.enter();
+                if (!call) continue;
+                const int now = ++inside;
+                for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+                }
+                ++served;
+                // One in four finds it failing: what speaks against it changes meanwhile, too.
+                if (n % 4 == 0) {
+                    call->failed();
+                } else {
+                    call->answered();
+                }
+                --inside;
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(most <= 2);
+    CHECK(served > 0);
+    CHECK(g.metrics.gauge("nutgate_upstream_calls_open", "", {{"upstream", "fake"}}).value() == 0);
+    // However they came: it rests and is asked again after that, or it works.
+    g.clock.advance(Milliseconds{3'000});
+    g.answer_once();
+    CHECK(g.resting() == 0);
 }
 
 TEST_CASE("upstream gate: failures in a row make it rest, an answer in between does not") {
