@@ -19,7 +19,7 @@ import unittest
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BINARY = pathlib.Path(os.environ.get("E2E_NUTGATE", ROOT / "build" / "dev" / "nutgate"))
+BINARY = pathlib.Path(os.environ.get("E2E_NUTGATE", ROOT / "build" / "dev" / "nutgate")).resolve()
 NODE_HOME = ROOT / "build" / "node"
 
 # Sanitizers and a busy machine make everything slower; nothing that works takes this long.

@@ -65,6 +65,11 @@ class Token:
     used_by: "Account | None" = None
     made_key: bool = False  # As opposed to a top-up.
 
+    def makes(self, account: "Account") -> None:
+        """A key of this token, before it is asked for."""
+        self.used_by, self.made_key = account, True
+        account.made_of = self
+
 
 class Child:
     """A key with a budget, that spends its parent's balance."""
@@ -132,6 +137,7 @@ class Books:
         with self.lock:
             token = Token(text, msat, origin)
             self.tokens.append(token)
+            origin.handed_out.add(text)
             return token
 
 
@@ -148,7 +154,10 @@ class Account:
         self.journal: collections.deque = collections.deque(maxlen=self.JOURNAL_MAX)
         self.credits: collections.Counter = collections.Counter()  # Known ones, by amount.
         self.late_credits: collections.Counter = collections.Counter()
+        self.made_of: Token | None = None
+        self.handed_out: set[str] = set()  # The tokens of its refunds.
         self.last_token: Token | None = None
+        self.offers: dict[str, int] = {}  # Those that were paid and closed, and what came.
         self.credited_since_refund = False
         self.credits_begun = 0
         self.open = 0

@@ -18,7 +18,7 @@ class Buyer(Client):
         self.mine: list[Account] = []
         self.deeds = [(self.plain, 24), (self.streamed, 14), (self.leaves_stream, 10),
                       (self.leaves_answer, 8), (self.unlucky, 6), (self.cashes_out, 12),
-                      (self.moves, 6), (self.tops_up, 5), (self.looks, 8), (self.asks_again, 6),
+                      (self.moves, 6), (self.tops_up, 6), (self.looks, 8), (self.asks_again, 6),
                       (self.pays_by_bearer, 5), (self.insists, 5), (self.sends_a_child, 6)]
         # Asks the same at the same time, on a connection of its own.
         self.twin = Client(world, name + "'")
@@ -35,16 +35,20 @@ class Buyer(Client):
 
     def buys(self) -> None:
         sats = self.rng.randint(20, 80)
-        invoice = self.pay(sats, None)
-        if not invoice:
+        what = "invoice" if self.rng.random() < 0.7 else "offer"
+        made = self.request_money(what, sats, None)
+        if not made:
             return
-        status = self.paid(invoice)
+        status = self.paid(made) if what == "invoice" else self.offer(made)
         account = self.books.account(self.name)
-        account.key, account.invoice = status["api_key"], invoice
-        account.credit_begun(sats * 1000, "first invoice")
-        account.credit_done(sats * 1000, "first invoice")
-        with self.books.lock:
-            self.books.paid_in += sats * 1000
+        account.key = status["api_key"]
+        account.credit_begun(sats * 1000, "first " + what)
+        self.came_in(account, sats * 1000, "first " + what)
+        if what == "invoice":
+            account.invoice = made
+        else:
+            account.offers[made] = sats * 1000
+            self.closed_offer(account, made)
         self.mine.append(account)
 
     def plain(self, account: Account) -> None:
@@ -87,7 +91,10 @@ class Buyer(Client):
         self.mine.remove(account)
 
     def tops_up(self, account: Account) -> None:
-        self.top_up_by_invoice(account)
+        if self.rng.random() < 0.6:
+            self.top_up_by_invoice(account)
+        else:
+            self.top_up_by_offer(account)
 
     def looks(self, account: Account) -> None:
         if self.rng.random() < 0.5:
@@ -110,8 +117,10 @@ class Buyer(Client):
         if account.invoice:
             status = self.paid(account.invoice)
             self.must(status["api_key"] == account.key, account, f"another key: {status}")
-        for token in [t for t in self.books.tokens if t.used_by is account and t.made_key]:
-            self.redeem(account, token)
+        for offer_id in account.offers:
+            self.closed_offer(account, offer_id)
+        if account.made_of:
+            self.redeem(account, account.made_of)
 
     def pays_by_bearer(self, account: Account) -> None:
         """A token in the place of a key: it becomes one by being used."""
@@ -120,7 +129,7 @@ class Buyer(Client):
         if token is None:
             return
         heir = self.books.account(self.name)
-        token.used_by, token.made_key = heir, True
+        token.makes(heir)
         heir.credit_begun(token.msat, "token as bearer")
         # Whether or not it was answered, from here on the token is that key's.
         if len(token.text) < BEARER_BYTES_MAX:
@@ -148,7 +157,7 @@ class Buyer(Client):
         if token is None:
             return
         heir = self.books.account(self.name)
-        token.used_by, token.made_key = heir, True
+        token.makes(heir)
         heir.credit_begun(token.msat, "token, twice at once")
         mine, other = self.at_once(create)
         self.must(mine.status == 200 and mine.body == other.body, heir,

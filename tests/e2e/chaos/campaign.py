@@ -42,7 +42,10 @@ WAITS = 3
 SANITIZED = 10.0  # So much longer the same takes with sanitizers.
 BUYERS, HOT_CLIENTS = 8, 16
 ANSWERS_BETWEEN_KILLS = 100
-LATE_INVOICES_SECONDS = 8.0  # The node's watcher looks after what was left every 5 s.
+# The node's watchers look after invoices that were left every 5 s, and after offers every 3 s, or
+# 10 s when nothing came for a while.
+LATE_MONEY_SECONDS = 15.0
+ASKERS = 8  # At the end everything is asked once more, by so many at once.
 
 
 def port_outside_of_the_ephemeral_range(rng: random.Random) -> int:
@@ -255,35 +258,56 @@ class Campaign:
     # The end: everything that was ever handed out is worth what it said.
 
     def close(self) -> None:
-        asker = self.clients[0]
-        asker.line.drop()
-        asker.line = self.world.line()
-        for token in [token for token in self.books.tokens if token.used_by is None]:
-            asker.redeem(self.books.account("last"), token)
-        for account in list(self.books.accounts):
-            if account.key:
-                asker.repeat(account)
+        rest = [token for token in self.books.tokens if token.used_by is None]
+        self.each(rest, lambda asker, token: asker.redeem(self.books.account("last"), token))
+        self.each(self.with_keys(), Buyer.repeat)
         self.compare()
-        self.settle_late(asker)
-        self.repeat_refunds(asker)
+        self.settle_late()
+        self.each(self.with_keys(), self.repeat_refund)
         code = self.node.stop()
         if code != 0:
             raise Violation(f"exit code {code} after SIGTERM")
         self.conserved(self.audit("at the end"))
 
-    def settle_late(self, asker: Buyer) -> None:
-        """Invoices whose answers were cut off: paid by the simulated network, or never made. Those
-        that were made have come after a round of the node's watcher."""
-        late = [account for account in self.books.accounts if account.late]
-        deadline = time.monotonic() + LATE_INVOICES_SECONDS
-        while late and time.monotonic() < deadline:
+    def with_keys(self) -> list[Account]:
+        return [account for account in self.books.accounts if account.key]
+
+    def each(self, items: list, ask) -> None:
+        """Calls ask(asker, item) once for each."""
+        left = iter(list(items))
+        def run(asker: Buyer) -> None:
+            try:
+                while True:
+                    with self.books.lock:
+                        item = next(left, None)
+                    if item is None or self.world.failed.is_set():
+                        return
+                    ask(asker, item)
+            except BaseException as failure:
+                self.world.fail(failure)
+            finally:
+                asker.line.drop()
+        askers = [Buyer(self.world, f"asker-{n}") for n in range(ASKERS)]
+        threads = [threading.Thread(target=run, args=(asker,), name=asker.name) for asker in askers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.check()
+
+    def settle_late(self) -> None:
+        """Invoices and offers whose answers were cut off: paid by the simulated network, or never
+        made. What was made has come after a round of the node's watchers."""
+        def look(asker: Buyer, account: Account) -> None:
+            account.late_came(asker.credits(account))
+        deadline = time.monotonic() + LATE_MONEY_SECONDS
+        while time.monotonic() < deadline:
+            late = [account for account in self.books.accounts if account.late]
+            if not late:
+                break
             self.world.failed.wait(0.5)
-            for account in late:
-                account.late_came(asker.credits(account))
-            late = [account for account in late if account.late]
-        for account in self.books.accounts:
-            if account.key:
-                self.settle_account(asker, account)
+            self.each(late, look)
+        self.each(self.with_keys(), self.settle_account)
 
     @staticmethod
     def settle_account(asker: Buyer, account: Account) -> None:
@@ -295,14 +319,13 @@ class Campaign:
         account.late_given_up()
         account.observed(balance)
 
-    def repeat_refunds(self, asker: Buyer) -> None:
-        for account in self.books.accounts:
-            last = account.last_token
-            if (last is None or account.credited_since_refund or account.late_credits
-                    or account.low >= 1000):
-                continue
-            if asker.refund(account) is not None:
-                raise Violation(f"{account.name}: another token than before", account)
+    @staticmethod
+    def repeat_refund(asker: Buyer, account: Account) -> None:
+        if (account.last_token is None or account.credited_since_refund or account.late_credits
+                or account.low >= 1000):
+            return
+        if asker.refund(account) is not None:
+            raise Violation(f"{account.name}: another token than before", account)
 
     def conserved(self, audit: dict) -> None:
         """Once more, without the intervals: from sums alone, and against the node's own revenue."""

@@ -295,29 +295,32 @@ class Client(threading.Thread):
 
     # Money in and out.
 
-    def pay(self, sats: int, account: Account | None) -> str | None:
-        """Pays an invoice, for a new key or to top one up; the id, or nothing if it was cut off."""
+    def request_money(self, what: str, sats: int, account: Account | None) -> str | None:
+        """An invoice or an offer, for a new key or to top one up, which the simulated network pays;
+        its id, or nothing if it was cut off or refused for a while."""
         purpose = "topup" if account else "create"
         body = {"amount_sats": sats, "purpose": purpose}
         if account:
-            account.credit_begun(sats * 1000, "invoice")
+            account.credit_begun(sats * 1000, what)
         try:
             self.world.requests += 1
-            made = self.line.ask("/lightning/invoice", "POST", body,
-                                 account.key if account else None, "invoice")
+            made = self.line.ask("/lightning/" + what, "POST", body,
+                                 account.key if account else None, what)
         except (Cut, NotSent) as how:
             if account and isinstance(how, Cut):
-                account.credit_unknown(sats * 1000, "invoice")
+                account.credit_unknown(sats * 1000, what)
             elif account:
-                account.credit_refused(sats * 1000, "invoice")
+                account.credit_refused(sats * 1000, what)
             return None
         if made.status != 200:
-            if not self.busy(made):
-                raise Violation(f"no invoice: {made}", account)
+            # Offers whose answers were cut off stay open at their key.
+            is_full = made.status == 409 and made.json()["error"]["code"] == "key_has_offers"
+            if not is_full and not self.busy(made):
+                raise Violation(f"no {what}: {made}", account)
             if account:
-                account.credit_refused(sats * 1000, "invoice")
+                account.credit_refused(sats * 1000, what)
             return None
-        return made.json()["invoice_id"]
+        return made.json()[what + "_id"]
 
     def paid(self, invoice: str) -> dict:
         def unpaid(answer) -> str:
@@ -329,13 +332,44 @@ class Client(threading.Thread):
         return self.until_answered(f"/lightning/invoice/{invoice}/status", unpaid,
                                    kind="status").json()
 
+    def offer(self, offer_id: str) -> dict:
+        """Its state, once it was paid."""
+        def unpaid(answer) -> str:
+            if busy := self.busy(answer):
+                return busy
+            if answer.status != 200:
+                raise Violation(f"status of an offer: {answer}")
+            return "" if answer.json()["payments"] else repr(answer)
+        return self.until_answered(f"/lightning/offer/{offer_id}", unpaid, kind="status").json()
+
+    def closed_offer(self, account: Account, offer_id: str) -> None:
+        """Nothing more comes to it, and asked again it says the same."""
+        closed = self.until_answered(f"/lightning/offer/{offer_id}/close", self.busy, method="POST",
+                                     kind="status")
+        self.must(closed.status == 200, account, f"closing an offer: {closed}")
+        state = closed.json()
+        self.must(state["status"] == "closed" and state["payments"] == 1
+                  and state["amount_received_msats"] == account.offers[offer_id], account,
+                  f"an offer, paid once: {state}")
+
     def top_up_by_invoice(self, account: Account) -> None:
         sats = self.rng.randint(3, 30)
-        if invoice := self.pay(sats, account):
+        if invoice := self.request_money("invoice", sats, account):
             self.paid(invoice)
-            account.credit_done(sats * 1000, "invoice")
-            with self.books.lock:
-                self.books.paid_in += sats * 1000
+            self.came_in(account, sats * 1000, "invoice")
+
+    def top_up_by_offer(self, account: Account) -> None:
+        sats = self.rng.randint(3, 30)
+        if offer_id := self.request_money("offer", sats, account):
+            self.offer(offer_id)
+            account.offers[offer_id] = sats * 1000
+            self.came_in(account, sats * 1000, "offer")
+            self.closed_offer(account, offer_id)
+
+    def came_in(self, account: Account, msat: int, what: str) -> None:
+        account.credit_done(msat, what)
+        with self.books.lock:
+            self.books.paid_in += msat
 
     def top_up_by_token(self, account: Account, token: Token) -> None:
         again = token.used_by is not None
@@ -354,7 +388,7 @@ class Client(threading.Thread):
         """Makes a key of a token; `account` is new, or the one that this token made before."""
         again = token.used_by is not None
         if not again:
-            token.used_by, token.made_key = account, True
+            token.makes(account)
             account.credit_begun(token.msat, "token")
         bound = account.bound()
         answer = self.until_answered("/v1/balance/create", self.busy, kind="create",
@@ -388,7 +422,7 @@ class Client(threading.Thread):
     def find_lost_refunds(self, account: Account, answer) -> None:
         """An answer was lost, and money came before we asked again: then the next answer is another
         token, and the history has the one that was lost."""
-        known = {token.text for token in self.books.tokens if token.origin is account}
+        known = set(account.handed_out)
         if answer.status == 200:
             known.add(answer.json()["token"])
         for line in reversed(self.history(account)):

@@ -207,8 +207,8 @@ KINDS = [
     ("chat sent", 40), ("chat answered", 40), ("stream head", 10), ("stream event", 120),
     ("stream done", 10), ("refund sent", 4), ("refund answered", 4), ("create sent", 4),
     ("create answered", 4), ("top-up sent", 3), ("top-up answered", 3), ("invoice sent", 3),
-    ("invoice answered", 3), ("status sent", 6), ("bearer sent", 2), ("left", 4),
-    ("question sent", 20),
+    ("invoice answered", 3), ("offer sent", 2), ("offer answered", 2), ("status sent", 6),
+    ("bearer sent", 2), ("left", 4), ("question sent", 20),
 ]
 
 
