@@ -104,7 +104,7 @@ Task<bool> Connection::respond(Response response) {
     write_head(response, is_empty ? std::nullopt : std::optional{response.body.size()});
     const bool is_bodiless = is_empty || request_.method == Method::Head;
     const std::string_view body = is_bodiless ? std::string_view{} : response.body;
-    Pieces pieces{as_buffer(out_), as_buffer(body)};
+    Pieces pieces = in_one_if_small(body, {});
     bool is_sent = send_now(pieces);
     if (is_sent && !are_sent(pieces)) is_sent = co_await send_rest(pieces);
     answer_ = is_sent ? Answer::Done : Answer::Broken;
@@ -150,6 +150,15 @@ Task<bool> Connection::end(std::string_view last_piece) {
     co_return is_whole;
 }
 
+// out_ and what follows it. The kernel takes one buffer in less time than three, and less than it
+// takes to copy what is small.
+Connection::Pieces Connection::in_one_if_small(std::string_view piece, std::string_view tail) {
+    constexpr std::size_t kSmallMax = 4 * 1024;
+    if (piece.size() > kSmallMax) return {as_buffer(out_), as_buffer(piece), as_buffer(tail)};
+    out_.append(piece).append(tail);
+    return {as_buffer(out_)};
+}
+
 // Sends out_, which may hold a head, and the piece in its framing.
 Task<bool> Connection::send_piece(std::string_view piece, bool is_last) {
     std::string_view tail;
@@ -176,7 +185,7 @@ Task<bool> Connection::send_piece(std::string_view piece, bool is_last) {
             }
             break;
     }
-    Pieces pieces{as_buffer(out_), as_buffer(piece), as_buffer(tail)};
+    Pieces pieces = in_one_if_small(piece, tail);
     bool is_sent = send_now(pieces);
     if (is_sent && !are_sent(pieces)) is_sent = co_await send_rest(pieces);
     if (!is_sent) answer_ = Answer::Broken;
@@ -188,7 +197,9 @@ Task<bool> Connection::send_piece(std::string_view piece, bool is_last) {
 bool Connection::send_now(Pieces& pieces) {
     while (!are_sent(pieces)) {
         NetError error;
-        advance(pieces, socket_.write_some(pieces, error));
+        const bool is_one = boost::asio::buffer_size(pieces) == pieces[0].size();
+        advance(pieces, is_one ? socket_.write_some(boost::asio::const_buffer{pieces[0]}, error)
+                               : socket_.write_some(pieces, error));
         if (error) return error == boost::asio::error::would_block;
     }
     return true;

@@ -106,6 +106,7 @@ private:
     // Writing. In server_answer.cpp.
     void write_head(Response& response, std::optional<std::size_t> length);
     void append_header(std::string_view name, std::string_view value);
+    Pieces in_one_if_small(std::string_view piece, std::string_view tail);
     bool send_now(Pieces& pieces);
     Task<bool> send_rest(Pieces pieces);
     Task<bool> send_piece(std::string_view piece, bool is_last);

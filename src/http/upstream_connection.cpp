@@ -77,7 +77,9 @@ Task<bool> UpstreamConnection::handshake(const std::string& host) {
 bool UpstreamConnection::write_now(Pieces& pieces) {
     if (stream_) return true;  // Records are made and sent by their stream.
     NetError error;
-    std::size_t n = socket_.write_some(pieces, error);
+    const bool is_one = pieces[1].size() == 0;
+    std::size_t n = is_one ? socket_.write_some(boost::asio::const_buffer{pieces[0]}, error)
+                           : socket_.write_some(pieces, error);
     for (auto& piece : pieces) {
         const auto step = std::min(n, piece.size());
         piece += step;
