@@ -4,8 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "nutgate/base/plain_run.h"
 #include "nutgate/base/verify.h"
-#include "plain_run.h"
 
 namespace nutgate::proxy {
 namespace {
@@ -140,34 +140,31 @@ JsonToken JsonReader::fail() {
     return JsonToken::Error;
 }
 
-void JsonReader::skip_space() {
-    while (at_ < text_.size()) {
-        const char c = text_[at_];
-        if (c != ' ' && c != '\n' && c != '\r' && c != '\t') return;
-        ++at_;
+// The next character that is no space; at the end NUL, with which no token begins.
+char JsonReader::look() {
+    for (; at_ != end_; ++at_) {
+        const char c = *at_;
+        if (c != ' ' && c != '\n' && c != '\r' && c != '\t') return c;
     }
+    return '\0';
 }
 
 void JsonReader::after_value() { expect_ = depth_ == 0 ? Expect::End : Expect::CommaOrEnd; }
 
 JsonToken JsonReader::next() {
     if (failed_) return JsonToken::Error;
-    skip_space();
-    if (at_ == text_.size()) {
-        span_ = {at_, at_};
-        return expect_ == Expect::End ? JsonToken::End : fail();
-    }
-    if (expect_ == Expect::CommaOrEnd && text_[at_] == ',') {
+    char c = look();
+    if (c == ',' && expect_ == Expect::CommaOrEnd) {
         ++at_;
-        skip_space();
-        expect_ = objects_[depth_ - 1] ? Expect::Key : Expect::Value;
-        if (at_ == text_.size()) return fail();
+        c = look();
+        expect_ = in_object_ ? Expect::Key : Expect::Value;
     }
-    const char c = text_[at_];
-    span_.begin = at_;
+    span_.begin = place();
     switch (expect_) {
         case Expect::End:
-            return fail();
+            if (at_ != end_) return fail();
+            span_.end = span_.begin;
+            return JsonToken::End;
         case Expect::CommaOrEnd:
             if (c == '}') return close(true);
             if (c == ']') return close(false);
@@ -177,9 +174,8 @@ JsonToken JsonReader::next() {
             [[fallthrough]];
         case Expect::Key:
             if (c != '"' || !scan_string()) return fail();
-            span_.end = at_;
-            skip_space();
-            if (at_ == text_.size() || text_[at_] != ':') return fail();
+            span_.end = place();
+            if (look() != ':') return fail();
             ++at_;
             expect_ = Expect::Value;
             return JsonToken::Key;
@@ -197,7 +193,7 @@ JsonToken JsonReader::value(char c) {
     if (c == '[') return open(false);
     if (c == '"') {
         if (!scan_string()) return fail();
-        span_.end = at_;
+        span_.end = place();
         after_value();
         return JsonToken::String;
     }
@@ -209,36 +205,39 @@ JsonToken JsonReader::value(char c) {
 
 JsonToken JsonReader::open(bool object) {
     if (depth_ == kDepthMax) return fail();
-    objects_[depth_++] = object;
-    span_.end = ++at_;
+    objects_[depth_++] = in_object_ = object;
+    ++at_;
+    span_.end = place();
     expect_ = object ? Expect::KeyOrEnd : Expect::ValueOrEnd;
     return object ? JsonToken::BeginObject : JsonToken::BeginArray;
 }
 
 JsonToken JsonReader::close(bool object) {
-    if (objects_[depth_ - 1] != object) return fail();
+    if (in_object_ != object) return fail();
     --depth_;
-    span_.end = ++at_;
+    in_object_ = depth_ > 0 && objects_[depth_ - 1];
+    ++at_;
+    span_.end = place();
     after_value();
     return object ? JsonToken::EndObject : JsonToken::EndArray;
 }
 
 JsonToken JsonReader::word(std::string_view letters, JsonToken token) {
-    if (!text_.substr(at_).starts_with(letters)) return fail();
+    if (!rest().starts_with(letters)) return fail();
     at_ += letters.size();
-    span_.end = at_;
+    span_.end = place();
     after_value();
     return token;
 }
 
 bool JsonReader::scan_digits() {
-    const std::size_t begin = at_;
-    while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
-    return at_ > begin;
+    const char* const begin = at_;
+    while (at_ != end_ && is_digit(*at_)) ++at_;
+    return at_ != begin;
 }
 
 JsonToken JsonReader::number() {
-    const auto here = [this](char c) { return at_ < text_.size() && text_[at_] == c; };
+    const auto here = [this](char c) { return at_ != end_ && *at_ == c; };
     if (here('-')) ++at_;
     if (here('0')) {
         ++at_;
@@ -254,42 +253,42 @@ JsonToken JsonReader::number() {
         if (here('+') || here('-')) ++at_;
         if (!scan_digits()) return fail();
     }
-    span_.end = at_;
+    span_.end = place();
     after_value();
     return JsonToken::Number;
 }
 
 bool JsonReader::scan_string() {
-    const std::size_t begin = ++at_;
+    const char* const begin = ++at_;
     escape_bytes_ = 0;
     for (;;) {
-        at_ += plain_run(text_.substr(at_));
-        if (at_ == text_.size()) return false;
-        const char c = text_[at_];
+        at_ += plain_run(rest());
+        if (at_ == end_) return false;
+        const char c = *at_;
         if (c == '"') break;
         if (!(c == '\\' ? scan_escape() : scan_utf8())) return false;
     }
-    text_size_ = at_ - begin - escape_bytes_;
+    text_size_ = static_cast<std::size_t>(at_ - begin) - escape_bytes_;
     ++at_;
     return true;
 }
 
 bool JsonReader::scan_escape() {
-    if (at_ + 1 >= text_.size()) return false;
-    const char c = text_[at_ + 1];
+    if (end_ - at_ < 2) return false;
+    const char c = at_[1];
     if (c != 'u') {
         at_ += 2;
         ++escape_bytes_;
         return kEscapable[static_cast<unsigned char>(c)];
     }
-    const int unit = hex4(text_, at_ + 2);
+    const int unit = hex4(rest(), 2);
     if (unit < 0 || is_low_surrogate(unit)) return false;
     at_ += 6;
     if (!is_high_surrogate(unit)) {
         escape_bytes_ += 6 - utf8_size(unit);
         return true;
     }
-    if (!text_.substr(at_).starts_with("\\u") || !is_low_surrogate(hex4(text_, at_ + 2))) {
+    if (!rest().starts_with("\\u") || !is_low_surrogate(hex4(rest(), 2))) {
         return false;
     }
     at_ += 6;
@@ -299,16 +298,13 @@ bool JsonReader::scan_escape() {
 
 // Characters beyond ASCII: as many as there are, and at least one.
 bool JsonReader::scan_utf8() {
-    const char* at = text_.data() + at_;
-    const char* const end = text_.data() + text_.size();
-    std::uint32_t next = next_four(at, end);
+    std::uint32_t next = next_four(at_, end_);
     do {
         const std::size_t size = utf8_length(next);
         if (size == 0) return false;
-        at += size;
-        next = next_four(at, end);
+        at_ += size;
+        next = next_four(at_, end_);
     } while ((next & 0x80) != 0);
-    at_ = static_cast<std::size_t>(at - text_.data());
     return true;
 }
 

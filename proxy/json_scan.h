@@ -41,12 +41,13 @@ class JsonReader {
 public:
     static constexpr std::size_t kDepthMax = 128;
 
-    explicit JsonReader(std::string_view text) : text_{text} {}
+    explicit JsonReader(std::string_view text)
+        : begin_{text.data()}, at_{begin_}, end_{begin_ + text.size()} {}
 
     JsonToken next();
     // Of the last token, quotes included.
     Span span() const { return span_; }
-    std::string_view raw() const { return span_.of(text_); }
+    std::string_view raw() const { return {begin_ + span_.begin, span_.end - span_.begin}; }
     // Of the last string or key: its length in UTF-8, which json_text() would make of it.
     std::size_t text_size() const { return text_size_; }
 
@@ -72,20 +73,25 @@ private:
     JsonToken value(char c);
     JsonToken word(std::string_view letters, JsonToken token);
     JsonToken number();
-    void skip_space();
+    char look();
     bool scan_string();
     bool scan_escape();
     bool scan_utf8();
     bool scan_digits();
     void after_value();
 
-    std::string_view text_;
-    std::size_t at_ = 0;
+    std::size_t place() const { return static_cast<std::size_t>(at_ - begin_); }
+    std::string_view rest() const { return {at_, static_cast<std::size_t>(end_ - at_)}; }
+
+    const char* begin_;
+    const char* at_;
+    const char* end_;
     Span span_;
     std::size_t text_size_ = 0;
     std::size_t escape_bytes_ = 0;  // By which the string is longer than what it stands for.
     std::size_t depth_ = 0;
     std::bitset<kDepthMax> objects_;
+    bool in_object_ = false;  // The innermost of them, at depth_ - 1.
     Expect expect_ = Expect::Value;
     bool failed_ = false;
 };

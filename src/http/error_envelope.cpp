@@ -2,15 +2,14 @@
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
+#include "nutgate/base/plain_run.h"
 
 namespace nutgate::http {
 
 void append_json_quote(std::string& json, std::string_view text) {
-    // Nearly every text is as it is, and each error has a handful of them.
-    const bool is_plain = std::ranges::all_of(
-        text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
-    if (is_plain) {
+    // Nearly every text is as it is, and each error has a handful of them. One beyond ASCII is
+    // looked at, since it may not be UTF-8.
+    if (plain_run(text) == text.size()) {
         json.append(1, '"').append(text).append(1, '"');
     } else {
         json += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -155,8 +155,8 @@ Response json_response(int status, std::string body) {
 }
 
 std::optional<std::string> percent_decode(std::string_view text, Encoding encoding) {
-    const std::string_view coded = encoding == Encoding::Form ? "%+" : "%";
-    if (text.find_first_of(coded) == std::string_view::npos) return std::string{text};
+    const auto has = [text](char c) { return text.find(c) != std::string_view::npos; };
+    if (!has('%') && !(encoding == Encoding::Form && has('+'))) return std::string{text};
     std::string decoded;
     decoded.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {

@@ -36,11 +36,17 @@ ByteArray<N> first(const crypto::Hash256& hash) {
 
 // Digits are read by hand because an upper-case one is not a key's: a text has one form only, so
 // that two spellings of a key are not two entries in anybody's cache.
-int digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-}
+// From a table: each request has 64 of them, and where they turn cannot be foretold.
+constexpr std::array<signed char, 256> kDigits = [] {
+    std::array<signed char, 256> digits{};
+    digits.fill(-1);
+    constexpr std::string_view kLetters = "0123456789abcdef";
+    for (std::size_t i = 0; i < kLetters.size(); ++i) {
+        digits[static_cast<unsigned char>(kLetters[i])] = static_cast<signed char>(i);
+    }
+    return digits;
+}();
+int digit(char c) { return kDigits[static_cast<unsigned char>(c)]; }
 
 constexpr std::string_view kColumns =
     "id, parent, created_at, balance_limit, limit_reset, valid_until, state, period_begin, "

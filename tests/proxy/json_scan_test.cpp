@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include "plain_run.h"
+#include "nutgate/base/plain_run.h"
 
 using namespace nutgate::proxy;
+using nutgate::plain_run;
+using nutgate::plain_run_portable;
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace nutgate::proxy {
+namespace nutgate {
 
 // ASCII, but for controls, quotes and backslashes.
 inline bool is_plain(char c) {
@@ -60,4 +60,4 @@ inline std::size_t plain_run(std::string_view text) {
 #endif
 }
 
-}  // namespace nutgate::proxy
+}  // namespace nutgate
