@@ -151,9 +151,11 @@ public:
             if (payment->state != PaymentState::Pending) watched_.forget(hash);
             return *payment;
         }
-        // A quote of ours that the mint does not know (any more) may be known to it tomorrow.
+        // A quote of ours that the mint does not know (any more) may be known to it tomorrow: it is
+        // nobody else's payment.
         const auto error = to_backend_error(payment.error());
-        return fail(error == BackendError::Refused ? BackendError::NotFound : error);
+        if (error == BackendError::Refused) return Payment{};
+        return fail(error);
     }
 
     // Paying through a mint means melting, which this backend does not do: certainly not paid.

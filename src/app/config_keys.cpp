@@ -182,11 +182,14 @@ void visit_money(Config& c, ConfigVisitor& v) {
               c.reserve_sat);
 
     v.section("lightning", "How invoices are received and paid.");
-    v.list({"receive",
-            "Who makes invoices: \"mint\" (quotes of the primary mint), \"simulated\" (the node of "
-            "--dev), or nodes in order of preference: \"lnd\", \"cln\", \"phoenixd\", \"lnbits\", "
-            "\"nwc\". One that is away is passed over for new invoices."},
-           c.lightning_receive);
+    v.list(
+        {"receive",
+         "Who makes invoices: \"mint\" (quotes of the primary mint), \"simulated\" (the node of "
+         "--dev), or nodes in order of preference: \"lnd\", \"cln\", \"phoenixd\", \"lnbits\", "
+         "\"nwc\". One that is away is passed over for new invoices. What was made by an earlier "
+         "setting is still credited: by the primary mint, and by nodes that are named here, in "
+         "pay or in mint.backend."},
+        c.lightning_receive);
     v.list(
         {"pay",
          "Who pays for ecash at mints, and refunds and payouts over Lightning before ecash does: "

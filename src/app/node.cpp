@@ -145,10 +145,6 @@ Result<void, StartError> Node::make_lightning(const Environment& environment) {
         error.misused = true;
         return fail(std::move(error));
     }
-    if (receives_at_nodes(config_)) {
-        receivers_ = std::make_unique<NodesInOrder>(nodes_.find_all(config_.lightning_receive),
-                                                    *database_, metrics_);
-    }
     if (!config_.mint_enabled) return {};
     mint_backend_ =
         config_.mint_backend == "simulated" ? simulated_.get() : nodes_.alone(config_.mint_backend);
@@ -223,25 +219,13 @@ std::vector<LightningBackend*> Node::payers() const {
 
 void Node::make_cashier() {
     methods_.add(payment::make_cashu_method());
-    if (config_.lightning_receive.front() == "mint") {
-        std::optional<cashu::MintHints> hints;
-        if (!wallet_->primary().is_embedded()) {
-            websockets_ = std::make_unique<http::WebSockets>(http::WebSockets::Options{}, metrics_);
-            mint_events_ = cashu::make_mint_events(wallet_->primary(), *websockets_, {}, metrics_);
-            if (mint_events_) hints.emplace(cashu::MintHints{*mint_events_, clock_});
-        }
-        receive_backend_ = cashu::make_mint_lightning(
-            *wallet_, wallet_->primary(), network_of(config_.lightning_network), *database_, hints);
-        mint_offers_ = std::make_unique<cashu::MintOffers>(*wallet_, wallet_->primary(),
-                                                           network_of(config_.lightning_network),
-                                                           *database_, clock_);
-        methods_.add(
-            payment::make_lightning_method(*receive_backend_, {.mint_offers = mint_offers_.get()}));
-    } else {
-        LightningBackend* const node = receivers_ ? receivers_.get() : simulated_.get();
-        VERIFY(node != nullptr);
-        methods_.add(payment::make_lightning_method(*node, {.funds = payment::Funds::AtMethod}));
-    }
+    receiving_.emplace(config_, Receiving::Ground{.database = *database_,
+                                                  .metrics = metrics_,
+                                                  .clock = clock_,
+                                                  .wallet = *wallet_,
+                                                  .nodes = nodes_,
+                                                  .simulated = simulated_.get()});
+    methods_.add(receiving_->method());
     Cashier::Options options;
     options.invoice_expiry = Seconds{config_.invoice_expiry_s};
     options.invoices_open_max = static_cast<int>(config_.open_invoices_max);
@@ -491,23 +475,20 @@ void Node::watch() {
     if (!nodes_.all().empty()) {
         mover_->hurry(mover_->every(kNodesPeriod, "lightning nodes", [this](std::stop_token) {
             nodes_.check();
-            if (receivers_) receivers_->check();
+            receiving_->check_nodes();
         }));
     }
     if (mint_) {
         watcher_->every(kWatchPeriod, "mint", [this](std::stop_token) { mint_->poll(); });
     }
-    if (receive_backend_) {
-        receive_backend_->on_change(
-            [this](const PaymentHash& payment) { cashier_->hint(payment); });
-    }
+    receiving_->on_change([this](const PaymentHash& payment) { cashier_->hint(payment); });
     watcher_->every(kWatchPeriod, "invoices", [this](std::stop_token) {
         if (const auto paid = cashier_->settle_invoices(); !paid) {
             log::warn("invoices", {{"error", paid.error().detail}});
         }
     });
     watcher_->hurry(watcher_->every(kOffersPeriod, "offers", [this](std::stop_token) {
-        if (mint_offers_) mint_offers_->look();
+        receiving_->look_at_mint();
         if (const auto paid = cashier_->settle_offers(); !paid) {
             log::warn("offers", {{"error", paid.error().detail}});
         }
@@ -588,8 +569,7 @@ void Node::drain(Milliseconds deadline) {
     if (operator_) operator_->drain(Milliseconds{0});
     // Jobs end before what they refer to does.
     nodes_.stop();
-    if (mint_events_) mint_events_->stop();
-    if (websockets_) websockets_->stop();
+    if (receiving_) receiving_->stop();
     if (scheduler_) scheduler_->stop();
     if (watcher_) watcher_->stop();
     if (auditor_) auditor_->stop();

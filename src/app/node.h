@@ -21,12 +21,9 @@
 #include "nutgate/cashier/cashier.h"
 #include "nutgate/cashier/remittance.h"
 #include "nutgate/cashu/mint.h"
-#include "nutgate/cashu/mint_events.h"
-#include "nutgate/cashu/mint_offers.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/http/client.h"
 #include "nutgate/http/server.h"
-#include "nutgate/http/websocket.h"
 #include "nutgate/keyring/keyring.h"
 #include "nutgate/ledger/ledger.h"
 #include "nutgate/lightning/lnurl.h"
@@ -39,6 +36,7 @@
 #include "nutgate/proxy/upstream.h"
 #include "nutgate/rates/board.h"
 #include "nutgate/rates/feed.h"
+#include "receiving.h"
 #include "redeem_pool.h"
 #include "sold_models.h"
 
@@ -128,7 +126,6 @@ private:
     std::optional<Keyring> keyring_;
     std::unique_ptr<LightningBackend> simulated_;
     LightningNodes nodes_;
-    std::unique_ptr<NodesInOrder> receivers_;   // Null: none of our nodes makes invoices.
     LightningBackend* mint_backend_ = nullptr;  // Null: there is no mint.
     std::unique_ptr<proxy::Till> till_;
     std::optional<CashierBooks> books_;
@@ -136,10 +133,7 @@ private:
     std::unique_ptr<MintWays> mint_ways_;
     std::vector<std::unique_ptr<cashu::MintClient>> mint_clients_;
     std::unique_ptr<cashu::Wallet> wallet_;
-    std::unique_ptr<http::WebSockets> websockets_;
-    std::unique_ptr<cashu::MintEvents> mint_events_;
-    std::unique_ptr<LightningBackend> receive_backend_;  // Null: a node of ours receives.
-    std::unique_ptr<cashu::MintOffers> mint_offers_;     // As that.
+    std::optional<Receiving> receiving_;
     payment::PaymentMethods methods_;
     std::unique_ptr<Cashier> cashier_;
     std::unique_ptr<LnurlClient> lnurl_;

@@ -80,11 +80,11 @@ std::optional<Payee> find_payee(Tx& tx, const PaymentHash& payment) {
     return std::nullopt;
 }
 
-std::optional<Payee> find_offer_payee(Tx& tx, std::string_view offer) {
+std::optional<Payee> find_offer_payee(Tx& tx, const CashierBooks::OfferName& offer) {
     const auto row = tx.query_one(
         "SELECT purpose, key, balance_limit, limit_reset, valid_until, lookup FROM offer "
-        "WHERE reference = $1",
-        offer);
+        "WHERE reference = $1 AND holder = $2",
+        offer.name, offer.holder);
     if (!row) return std::nullopt;
     const auto key = row->id<KeyId>(1);
     return Payee{
@@ -237,7 +237,8 @@ Result<void, SettlerRefusal> CashierBooks::issued(Tx& tx, const Issued& event) {
 Result<void, SettlerRefusal> CashierBooks::offer_issued(Tx& tx, const OfferIssued& event) {
     const std::string operation = event.operation.hex();
     const auto asset = ecash_account(event.mint, event.unit);
-    const auto credited = settle_offer(tx, event.offer.hex(), operation, asset, event.amount);
+    const std::string offer = event.offer.hex();
+    const auto credited = settle_offer(tx, {.name = offer}, operation, asset, event.amount);
     if (!credited) return fail(refusal(credited.error(), operation));
     if (*credited) return {};
     // No offer of ours has that name, but the ecash is there.
@@ -342,7 +343,7 @@ Result<void, LedgerError> CashierBooks::claim(Tx& tx, const PaymentHash& payment
 }
 
 Result<std::optional<CashierBooks::OfferCredit>, LedgerError> CashierBooks::settle_offer(
-    Tx& tx, std::string_view offer, std::string_view reference, const Account& asset, Msat amount) {
+    Tx& tx, const OfferName& offer, std::string_view reference, const Account& asset, Msat amount) {
     const Settlement settlement{.method = kMethodLightning,
                                 .reference = std::string{reference},
                                 .payee = find_offer_payee(tx, offer),

@@ -209,12 +209,10 @@ Result<bool, CashierError> Cashier::Impl::ask(const StoredInvoice& invoice) {
             break;
     }
     if (seen->amount == Msat{}) return fail(make_error(Code::LightningRefused, "paid with zero"));
-    const auto capabilities = lightning->capabilities();
-    if (capabilities.funds == Funds::AtMethod) {
-        const auto& holder = seen->holder.empty() ? capabilities.holder : seen->holder;
+    if (seen->funds == Funds::AtMethod) {
         const auto booked = database.transact([&](Tx& tx) -> Result<Applied, CashierError> {
             TRY(const auto applied,
-                books.settle(tx, *invoice.payment, lightning_account(holder), seen->amount));
+                books.settle(tx, *invoice.payment, lightning_account(seen->holder), seen->amount));
             return applied;
         });
         if (!booked) return fail(booked.error());

@@ -236,7 +236,8 @@ Result<int, CashierError> Cashier::Impl::credit(std::string_view holder, std::st
         bool strangers = false;
         for (const payment::Arrival& arrival : came.arrivals) {
             TRY(const auto credited,
-                books.settle_offer(tx, arrival.offer, arrival.reference, account, arrival.amount));
+                books.settle_offer(tx, {.name = arrival.offer, .holder = holder}, arrival.reference,
+                                   account, arrival.amount));
             strangers = strangers || !credited;
             if (!credited || credited->applied == Applied::Before) continue;
             done.keys.push_back(credited->key);
@@ -283,13 +284,15 @@ Result<int, CashierError> Cashier::Impl::settle_holder(const std::string& holder
 Result<int, CashierError> Cashier::Impl::settle_holders() {
     PaymentMethod* const lightning = methods.find(kMethodLightning);
     if (lightning == nullptr) return 0;
-    TRY(const bool any, database.read([](Reader& reader) -> Result<bool, CashierError> {
-        return reader.query_one("SELECT 1 FROM offer WHERE reference IS NOT NULL LIMIT 1")
-            .has_value();
-    }));
-    if (!any) return 0;
     int credited = 0;
     for (const std::string& holder : lightning->offer_holders()) {
+        TRY(const bool any, database.read([&](Reader& reader) -> Result<bool, CashierError> {
+            return reader
+                .query_one("SELECT 1 FROM offer WHERE holder = $1 LIMIT 1",
+                           std::string_view{holder})
+                .has_value();
+        }));
+        if (!any) continue;
         const auto settled = settle_holder(holder);
         if (!settled && settled.error().code == Code::StoreUnavailable) {
             return fail(settled.error());
@@ -402,11 +405,11 @@ Result<std::int64_t, CashierError> Cashier::Impl::payments_of(const InvoiceLooku
 }
 
 Result<int, CashierError> Cashier::settle_offers() {
-    const PaymentMethod* const lightning = impl_->methods.find(kMethodLightning);
-    if (lightning == nullptr) return 0;
-    if (lightning->capabilities().funds == Funds::AtMethod) return impl_->settle_holders();
-    // Also where the mint makes no more of them: those that it made are paid all the same.
-    return impl_->bring_in_due();
+    if (impl_->methods.find(kMethodLightning) == nullptr) return 0;
+    // Whoever makes them by now: those that others made are paid all the same.
+    TRY(const int arrived, impl_->settle_holders());
+    TRY(const int brought, impl_->bring_in_due());
+    return arrived + brought;
 }
 
 Result<void, CashierError> Cashier::Impl::ask(const StoredOffer& offer) {

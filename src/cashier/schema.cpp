@@ -201,6 +201,9 @@ CREATE TABLE offer_mark (
 );
 ALTER TABLE settlement ADD COLUMN offer BLOB
 )sql"},
+    {6, R"sql(
+CREATE INDEX offer_holder ON offer (holder)
+)sql"},
 };
 
 }  // namespace

@@ -100,16 +100,23 @@ public:
     Result<Observation, PaymentError> poll(std::string_view reference) override {
         const auto hash = PaymentHash::parse(reference);
         if (!hash) return fail(PaymentError::Rejected);
-        const auto payment = backend_.incoming(*hash);
-        if (!payment) {
-            // Not found proves nothing: the payment may come yet.
-            if (payment.error() == BackendError::NotFound) return Observation{};
-            return fail(to_error(payment.error()));
+        // Who made it knows it. The mint first: what carries its invoices may be a node of ours.
+        for (const Funds funds : {Funds::InWallet, Funds::AtMethod}) {
+            LightningBackend* const backend = backend_of(funds);
+            if (backend == nullptr) continue;
+            const auto payment = backend->incoming(*hash);
+            if (!payment && payment.error() == BackendError::NotFound) continue;
+            if (!payment) return fail(to_error(payment.error()));
+            Observation seen{.phase = to_phase(payment->state),
+                             .amount = payment->amount,
+                             .preimage = payment->preimage,
+                             .funds = funds};
+            if (funds == Funds::AtMethod) {
+                seen.holder = payment->backend.empty() ? backend->name() : payment->backend;
+            }
+            return seen;
         }
-        return Observation{.phase = to_phase(payment->state),
-                           .amount = payment->amount,
-                           .preimage = payment->preimage,
-                           .holder = payment->backend};
+        return Observation{};  // Not found proves nothing: the payment may come yet.
     }
 
     Result<OfferPresentation, PaymentError> open_offer(const OfferPlan& plan) override {
@@ -142,14 +149,13 @@ public:
 
     std::vector<std::string> offer_holders() override {
         std::vector<std::string> holders;
-        if (!is_at_method()) return holders;
-        for (const OfferBackend* const node : backend_.offers()) holders.push_back(node->name());
+        for (const OfferBackend* const node : nodes()) holders.push_back(node->name());
         return holders;
     }
 
     Result<Arrivals, PaymentError> arrivals(std::string_view holder,
                                             std::string_view mark) override {
-        if (!is_at_method()) return fail(PaymentError::Unsupported);
+        if (backend_of(Funds::AtMethod) == nullptr) return fail(PaymentError::Unsupported);
         OfferBackend* const node = find(holder);
         if (node == nullptr) return fail(PaymentError::Unreachable);  // No longer configured.
         auto came = node->payments(mark);
@@ -174,7 +180,6 @@ public:
         return {};
     }
 
-    // Also where the mint makes no more of them: those that it made are paid all the same.
     Result<void, PaymentError> bring_in(std::string_view reference) override {
         if (options_.mint_offers == nullptr) return fail(PaymentError::Unsupported);
         const auto offer = OfferId::parse(reference);
@@ -187,8 +192,18 @@ public:
 private:
     bool is_at_method() const { return options_.funds == Funds::AtMethod; }
 
-    OfferBackend* find(std::string_view holder) {
-        for (OfferBackend* const node : backend_.offers()) {
+    // Null: nobody has ever made anything of that kind.
+    LightningBackend* backend_of(Funds funds) const {
+        return funds == options_.funds ? &backend_ : options_.before;
+    }
+
+    std::vector<OfferBackend*> nodes() const {
+        LightningBackend* const backend = backend_of(Funds::AtMethod);
+        return backend == nullptr ? std::vector<OfferBackend*>{} : backend->offers();
+    }
+
+    OfferBackend* find(std::string_view holder) const {
+        for (OfferBackend* const node : nodes()) {
             if (node->name() == holder) return node;
         }
         return nullptr;

@@ -116,7 +116,8 @@ TEST_CASE("books: an issue of an offer is booked once, to its key, or to nobody'
     REQUIRE(world.in_tx([&](store::Tx& tx) {
         tx.execute(
             "INSERT INTO offer (lookup, label, purpose, key, limit_reset, state, text, reference, "
-            "created_at, next_ask_at) VALUES ($1, 'label', 1, $2, 0, 2, 'lno1', $3, 1, 2)",
+            "holder, created_at, next_ask_at) VALUES ($1, 'label', 1, $2, 0, 2, 'lno1', $3, '', 1, "
+            "2)",
             InvoiceLookup{ByteArray<32>{}}, key, ours.hex());
     }));
     const cashu::Settler::OfferIssued issued{.offer = ours,

@@ -290,7 +290,7 @@ public:
         if (is_away) return fail(payment::PaymentError::Unreachable);
         REQUIRE(world_.database->transact([&](store::Tx& tx) -> Result<bool, CashierError> {
             for (int n = 1; n <= paid; ++n) {
-                TRY_VOID(world_.node->books.settle_offer(tx, reference,
+                TRY_VOID(world_.node->books.settle_offer(tx, {.name = reference},
                                                          "quote-1 " + std::to_string(n),
                                                          lightning_account("fake"), 2000_msat));
             }

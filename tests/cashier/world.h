@@ -224,14 +224,13 @@ public:
                  seed,     books,
                  clock,    random,
                  metrics,  with_connector(std::move(wallet_options))} {
-        payment::LightningMethodOptions lightning_options;
-        if (receive == Receive::OverNode) lightning_options.funds = payment::Funds::AtMethod;
-        if (receive == Receive::OverMint) lightning_options.mint_offers = &mint_offers;
+        const bool by_node = receive == Receive::OverNode;
         methods.add(payment::make_cashu_method());
-        methods.add(payment::make_lightning_method(receive == Receive::OverNode
-                                                       ? static_cast<LightningBackend&>(lightning)
-                                                       : *mint_lightning,
-                                                   lightning_options));
+        methods.add(payment::make_lightning_method(
+            by_node ? static_cast<LightningBackend&>(lightning) : *mint_lightning,
+            {.funds = by_node ? payment::Funds::AtMethod : payment::Funds::InWallet,
+             .mint_offers = &mint_offers,
+             .before = by_node ? mint_lightning.get() : &lightning}));
         cashier = std::make_unique<Cashier>(database, ledger, keyring, books, spending, wallet,
                                             methods, seed, clock, random, options, metrics);
     }
@@ -429,9 +428,9 @@ struct Surroundings {
 };
 
 struct World {
-    explicit World(Receive receive = Receive::OverMint, Cashier::Options options = {})
-        : World{receive, std::move(options), Surroundings{}} {}
-    World(Receive receive, Cashier::Options options, const Surroundings& around) {
+    explicit World(Receive over = Receive::OverMint, Cashier::Options options = {})
+        : World{over, std::move(options), Surroundings{}} {}
+    World(Receive over, Cashier::Options options, const Surroundings& around) : receives{over} {
         migrate_all(*database);
         const auto make = [&](const std::vector<std::string>& urls) {
             std::vector<OutsideMint*> made;
@@ -452,9 +451,9 @@ struct World {
             wallet_options.payers = {&lightning};
             options.payers = {lightning.name()};
         }
-        restart = [this, receive, options, mints, wallet_options] {
+        restart = [this, options, mints, wallet_options] {
             node.reset();
-            node = std::make_unique<Node>(*database, lightning, clock, receive, options, mints,
+            node = std::make_unique<Node>(*database, lightning, clock, receives, options, mints,
                                           wallet_options);
             REQUIRE(node->start());
         };
@@ -514,6 +513,7 @@ struct World {
     std::vector<std::unique_ptr<OutsideMint>> outside;  // The trusted ones first.
     std::unique_ptr<Node> node;
     Customer customer{clock};
+    Receive receives;               // By the configuration of the next process.
     std::function<void()> restart;  // Another process on what the last one left.
 
 private:

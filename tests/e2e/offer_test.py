@@ -73,6 +73,28 @@ class Offers(harness.NodeCase):
         node.stop()
         node.audit()
 
+    def test_what_the_mint_made_is_credited_when_a_node_receives_and_the_other_way_round(self) -> None:
+        at_mint = '[lightning]\nreceive = ["mint"]\n'
+        late = "[lightning.simulated]\nsettle_ms = 1500\n"
+        for first, then in ((at_mint, AT_NODE), (AT_NODE, at_mint)):
+            with self.subTest(first=first):
+                config = self.config(first + late)
+                node = self.nutgate("--config", config, name=f"node-{len(self.nodes)}")
+                invoice = node.ask("/lightning/invoice", body={"amount_sats": 300}).json()
+                offer = node.ask("/lightning/offer", body={"amount_sats": 500}).json()
+                node.kill()
+                config.write_text(then + late)
+                node.start()
+                status = f"/lightning/invoice/{invoice['invoice_id']}/status"
+                key = harness.until(lambda: node.ask(status).json().get("api_key"), "it is paid")
+                self.assertEqual(node.balance(key), 300_000)
+                state = self.paid(node, offer["offer_id"])
+                self.assertEqual(state["amount_received_msats"], 500_000)
+                self.assertEqual(node.balance(state["api_key"]), 500_000)
+                self.assertEqual(node.chat(key, "hello").status, 200)
+                node.stop()
+                node.audit()
+
     def test_what_can_not_be_is_refused(self) -> None:
         node = self.node_with_offers("offers_per_key_max = 1\n")
         for amount in (0, 1_000_001, -1, "5"):

@@ -87,14 +87,19 @@ public:
     // Credits what arrived for `payment` before the row that waits for it did, if anything did.
     Result<void, LedgerError> claim(store::Tx&, const PaymentHash& payment);
 
-    // Money that came to an offer of ours, which `offer` names as its payment method does, under a
-    // name of its own that counts as a payment hash does: booked once. Empty: no offer of ours.
+    // Money that came to an offer of ours, under a name of its own that counts as a payment hash
+    // does: booked once. Empty: no offer of ours.
+    struct OfferName {
+        std::string_view name;         // As its payment method calls it.
+        std::string_view holder = {};  // As OfferPresentation::holder: the same offer may be seen
+                                       // at the node that carries it for a mint, too.
+    };
     struct OfferCredit {
         KeyId key;
         InvoiceLookup offer;
         Applied applied;
     };
-    Result<std::optional<OfferCredit>, LedgerError> settle_offer(store::Tx&, std::string_view offer,
+    Result<std::optional<OfferCredit>, LedgerError> settle_offer(store::Tx&, const OfferName& offer,
                                                                  std::string_view reference,
                                                                  const Account& asset, Msat amount);
 

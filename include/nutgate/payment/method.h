@@ -72,8 +72,10 @@ struct Observation {
     Phase phase = Phase::Pending;
     Msat amount;  // Once Settled: what arrived, not what was asked for.
     std::optional<Preimage> preimage;
-    // Of Funds::AtMethod, where there are several: at which it is. Empty: at Capabilities::holder.
-    std::string holder = {};
+    // Where it is. Capabilities say where what is opened now will be: what was opened by another
+    // configuration may be elsewhere.
+    Funds funds = Funds::InWallet;
+    std::string holder = {};  // Of Funds::AtMethod.
 };
 
 // A lasting way in: what is paid to it, by whom and how often ever, is that key's.
@@ -129,20 +131,20 @@ public:
     virtual Result<OfferPresentation, PaymentError> open_offer(const OfferPlan&) {
         return fail(PaymentError::Unsupported);
     }
-    // Of Funds::AtMethod: who has arrivals to tell of, and what came in there since `mark`, which
-    // is an earlier answer's or empty. The same may be told again.
+    // Who has arrivals to tell of, which are Funds::AtMethod, and what came in there since `mark`,
+    // which is an earlier answer's or empty. The same may be told again.
     virtual std::vector<std::string> offer_holders() { return {}; }
     virtual Result<Arrivals, PaymentError> arrivals(std::string_view /*holder*/,
                                                     std::string_view /*mark*/) {
         return fail(PaymentError::Unsupported);
     }
-    // Of Funds::AtMethod: nobody can begin to pay that offer any more. Repeatable.
+    // Of one of those holders: nobody can begin to pay that offer any more. Repeatable.
     virtual Result<void, PaymentError> close_offer(std::string_view /*holder*/,
                                                    std::string_view /*reference*/) {
         return fail(PaymentError::Unsupported);
     }
-    // Of Funds::InWallet: has what was paid to that offer become ecash, of which the wallet tells
-    // the Settler.
+    // Of one without a holder: has what was paid to it become ecash, of which the wallet tells the
+    // Settler.
     virtual Result<void, PaymentError> bring_in(std::string_view /*reference*/) {
         return fail(PaymentError::Unsupported);
     }
@@ -154,9 +156,13 @@ struct LightningMethodOptions {
     Funds funds = Funds::InWallet;  // AtMethod for a node of ours.
     Msat amount_min = *Msat::from_raw(1'000);
     Msat amount_max = *Msat::from_raw(1'000'000'000);
-    // Of Funds::InWallet: the mint that makes offers, if any does. Outlives the method.
+    // The mint that makes offers where funds are InWallet, and has made some where they were once.
     cashu::MintOffers* mint_offers = nullptr;
+    // Of the other Funds: who made invoices and offers as long as the configuration named it. It
+    // makes none, but what it made is still paid. Null: nobody.
+    LightningBackend* before = nullptr;
 };
+// All that it is given outlives the method.
 std::unique_ptr<PaymentMethod> make_lightning_method(LightningBackend& backend,
                                                      const LightningMethodOptions& options);
 
