@@ -188,7 +188,8 @@ void visit_money(Config& c, ConfigVisitor& v) {
          "--dev), or nodes in order of preference: \"lnd\", \"cln\", \"phoenixd\", \"lnbits\", "
          "\"nwc\". One that is away is passed over for new invoices. What was made by an earlier "
          "setting is still credited: by the primary mint, and by nodes that are named here, in "
-         "pay or in mint.backend."},
+         "pay or in mint.backend. The node behind our own mint receives by \"mint\": it can't pay "
+         "itself for the ecash that refunds need."},
         c.lightning_receive);
     v.list(
         {"pay",

@@ -234,6 +234,15 @@ void check_lightning(const Config& config, const Environment& environment, Mista
     if (config.mint_enabled && config.mint_backend.empty()) {
         out.push_back({"mint.backend", "is required when mint.enabled is true"});
     }
+    // Refunds would need ecash that the node pays our mint for: itself, which no node does.
+    const bool is_of_our_mint =
+        config.mint_enabled && !config.mints.empty() && config.mints.front() == "embedded";
+    if (!config.dev && is_of_our_mint &&
+        config.lightning_receive == std::vector{config.mint_backend}) {
+        out.push_back({"lightning.receive",
+                       "names the node behind our own mint, which can't pay itself for ecash to "
+                       "refund with: \"mint\" receives by that node"});
+    }
     if (!config.dev && config.mint_backend == "simulated") {
         out.push_back({"mint.backend", "is \"simulated\", which is play money: only with --dev"});
     }

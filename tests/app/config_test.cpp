@@ -323,6 +323,23 @@ TEST_CASE("config: a wallet service is named by an address, which is looked at a
     CHECK(names(mistakes_of(file), "lightning.nwc.receive_uri_env"));
 }
 
+TEST_CASE("config: the node behind our own mint receives by the mint, since none pays itself") {
+    Config config;
+    CHECK(load(kNodes, kNodeSecrets, config).empty());
+    config.mint_enabled = true;
+    config.mint_backend = "lnd";
+    const auto is_refused = [&](std::vector<std::string> receive, std::vector<std::string> mints) {
+        config.lightning_receive = std::move(receive);
+        config.mints = std::move(mints);
+        return names(check(config, kNodeSecrets), "lightning.receive");
+    };
+    CHECK(is_refused({"lnd"}, {"embedded"}));
+    CHECK_FALSE(is_refused({"mint"}, {"embedded"}));
+    CHECK_FALSE(is_refused({"lnd", "phoenixd"}, {"embedded"}));
+    CHECK_FALSE(is_refused({"phoenixd"}, {"embedded"}));
+    CHECK_FALSE(is_refused({"lnd"}, {"https://mint.example.com", "embedded"}));
+}
+
 TEST_CASE("config: with --dev no node is asked: real money is not for playing") {
     Config config;
     CHECK(load(kNodes, kNodeSecrets, config).empty());
