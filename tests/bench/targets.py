@@ -69,6 +69,7 @@ NUTGATE = """
 name = "mock"
 dialect = "openai"
 url = "http://127.0.0.1:{upstream}/v1"
+calls_max = {connections}
 
 [[model]]
 id = "bench"
