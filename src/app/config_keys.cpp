@@ -186,9 +186,10 @@ void visit_money(Config& c, ConfigVisitor& v) {
         {"receive",
          "Who makes invoices: \"mint\" (quotes of the primary mint), \"simulated\" (the node of "
          "--dev), or nodes in order of preference: \"lnd\", \"cln\", \"phoenixd\", \"lnbits\", "
-         "\"nwc\". One that is away is passed over for new invoices. What was made by an earlier "
-         "setting is still credited: by the primary mint, and by nodes that are named here, in "
-         "pay or in mint.backend. The node behind our own mint receives by \"mint\": it can't pay "
+         "\"nwc\". One that is away is passed over for new invoices. What an earlier setting "
+         "made is still credited: the primary mint's, and a node's as long as it is named here or, "
+         "where this is \"mint\", in pay or mint.backend. The node behind our own mint receives by "
+         "\"mint\": it can't pay "
          "itself for the ecash that refunds need."},
         c.lightning_receive);
     v.list(

@@ -1,7 +1,8 @@
 // Who makes the node's invoices and offers by its configuration: the primary mint, a node of ours,
 // or the simulated one. And who may have made some by an earlier configuration, which are paid all
 // the same: the mint, where a node receives now, and any node that is still named, where the mint
-// does.
+// does. (One node's successor is asked for its own only: who is replaced by another stays in the
+// list, behind it.)
 #pragma once
 
 #include <functional>

@@ -32,6 +32,13 @@ struct SwitchWorld : World {
         return *opened;
     }
     void pay(const OpenInvoice& invoice) { lightning.mark_paid(invoice.payment_hash, 20'000_msat); }
+    // The balance of the key that it has made, and has to have made.
+    Msat credited(const OpenInvoice& invoice) {
+        const auto status = cashier().invoice_status(invoice.invoice_id);
+        REQUIRE(status.has_value());
+        REQUIRE(status->key.has_value());
+        return balance(*status->key);
+    }
     OpenOffer offer(const KeyId& key) {
         const auto opened =
             cashier().open_offer({.purpose = InvoicePurpose::TopUp, .key = key, .limits = {}});
@@ -61,10 +68,7 @@ TEST_CASE("cashier: an invoice of the mint becomes ecash when a node receives by
     world.settle();
     world.pay(invoice);
     world.settle();
-    const auto status = world.cashier().invoice_status(invoice.invoice_id);
-    REQUIRE(status.has_value());
-    REQUIRE(status->key.has_value());
-    CHECK(world.balance(*status->key) == 20'000_msat);
+    CHECK(world.credited(invoice) == 20'000_msat);
     CHECK(world.ecash() == 20'000_msat);
     // One invoice more, of the node's own, is at the node.
     const auto own = world.invoice();
@@ -81,10 +85,7 @@ TEST_CASE("cashier: an invoice of a node is credited when the mint receives by n
     world.settle();
     world.pay(invoice);
     world.settle();
-    const auto status = world.cashier().invoice_status(invoice.invoice_id);
-    REQUIRE(status.has_value());
-    REQUIRE(status->key.has_value());
-    CHECK(world.balance(*status->key) == 20'000_msat);
+    CHECK(world.credited(invoice) == 20'000_msat);
     CHECK(world.at_node() == 20'000_msat);
     CHECK(world.ecash() == Msat{});
 }
