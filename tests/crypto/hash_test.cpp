@@ -55,6 +55,18 @@ TEST_CASE("hash: HMAC of RFC 4231, cases 1, 2 and 6, and with an empty key") {
              "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
+TEST_CASE("hash: a kept HMAC key gives the MACs of that key, of texts and keys of any length") {
+    for (const std::size_t key_size : {0U, 1U, 63U, 64U, 65U, 131U}) {
+        const Bytes key(key_size, std::byte{0x5c});
+        const HmacKey kept{key};
+        for (std::size_t size = 0; size < 200; ++size) {
+            const Bytes text(size, std::byte{0xa5});
+            CHECK_EQ(kept.mac({BytesView{text}.first(size / 3), BytesView{text}.subspan(size / 3)}),
+                     hmac_sha256(key, {text}));
+        }
+    }
+}
+
 TEST_CASE("hash: HKDF of RFC 5869, appendix A with SHA-256") {
     CHECK_EQ(
         hkdf_hex("0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "000102030405060708090a0b0c",
