@@ -1,50 +1,24 @@
 #include "head_checks.h"
 
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/http/error.hpp>
-
 #include <algorithm>
-#include <charconv>
+#include <array>
 
 namespace nutgate::http {
 namespace {
 
-namespace beast_http = boost::beast::http;
-
-std::string_view to_std(boost::beast::string_view text) { return {text.data(), text.size()}; }
-
-std::optional<Method> to_method(beast_http::verb method) {
-    using beast_http::verb;
-    if (method == verb::get) return Method::Get;
-    if (method == verb::head) return Method::Head;
-    if (method == verb::post) return Method::Post;
-    if (method == verb::put) return Method::Put;
-    if (method == verb::patch) return Method::Patch;
-    if (method == verb::delete_) return Method::Delete;
-    if (method == verb::options) return Method::Options;
+std::optional<Method> to_method(std::string_view text) {
+    constexpr std::array<Method, 7> kAll{Method::Post,  Method::Get,    Method::Head,   Method::Put,
+                                         Method::Patch, Method::Delete, Method::Options};
+    for (const Method method : kAll) {
+        if (to_text(method) == text) return method;
+    }
     return std::nullopt;
 }
 
-Refusal to_refusal(const boost::beast::error_code& why) {
-    using beast_http::error;
-    if (why == error::bad_version) {
-        return {505, "http_version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
-    }
-    if (why == error::header_limit) {
-        return {431, "headers_too_large", "The request's head is too large."};
-    }
-    return {400, "malformed_request", "The request is not well-formed HTTP."};
-}
-
-// A line that continues the one before it. Beast joins them; another reader may take the second
-// for a header of its own, and only the raw head still shows it.
-bool has_continued_line(std::string_view raw) {
-    for (auto end = raw.find('\n'); end != std::string_view::npos; end = raw.find('\n', end + 1)) {
-        if (end + 1 < raw.size() && (raw[end + 1] == ' ' || raw[end + 1] == '\t')) return true;
-    }
-    return false;
-}
-
+constexpr Refusal kMalformed{400, "malformed_request", "The request is not well-formed HTTP."};
+constexpr Refusal kBadVersion{505, "http_version_not_supported",
+                              "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
+constexpr Refusal kTooManyHeaders{431, "too_many_headers", "The request has too many headers."};
 constexpr Refusal kBadFraming{400, "bad_framing", "The request's length is not well-defined."};
 constexpr Refusal kBadHost{400, "bad_host", "Exactly one Host header is needed."};
 constexpr Refusal kBadTarget{400, "bad_target", "The request's target is not well-formed."};
@@ -82,28 +56,74 @@ HeadScan scan_head(std::string_view bytes, std::size_t scanned) {
 }
 
 Result<void, Refusal> RequestParser::head(std::string_view raw) {
-    if (has_continued_line(raw)) {
-        return fail(Refusal{400, "malformed_request", "A header line may not be continued."});
-    }
-    header_limit(static_cast<std::uint32_t>(raw.size() + 1));
-    body_limit(boost::none);  // Counted here, by the route's limit.
-    Error error;
-    put(boost::asio::buffer(raw.data(), raw.size()), error);
-    if (refusal_) return fail(*refusal_);
-    if (error) return fail(to_refusal(error));
-    if (!is_header_done()) return fail(to_refusal(beast_http::error::bad_value));
-    has_head_ = true;
+    HeadReader reader{raw};
+    HeadFacts facts;
+    Marks marks;
+    TRY_VOID(read_start(reader));
+    TRY_VOID(read_headers(reader, facts, marks));
+    closes_ = facts.closes;
 
     TRY_VOID(check_target());
-    TRY_VOID(check_host());
-    TRY_VOID(check_credentials());
-    TRY_VOID(check_framing());
-    TRY_VOID(check_body_headers());
+    TRY_VOID(check_host(marks.host));
+    TRY_VOID(check_credentials(marks));
+    TRY_VOID(take_framing(facts));
+    TRY_VOID(check_body_headers(marks));
     if (!has_known_method_) {
         return fail(Refusal{405, "method_not_allowed", "This method is not spoken here."});
     }
-    eager(true);
     return {};
+}
+
+// Three words with one space between them.
+Result<void, Refusal> RequestParser::read_start(HeadReader& reader) {
+    std::string_view line;
+    if (!reader.start_line(line)) return fail(kMalformed);
+    const auto method_end = line.find(' ');
+    const auto target_end = line.rfind(' ');
+    if (method_end == std::string_view::npos || target_end == method_end) return fail(kMalformed);
+    const auto method = line.substr(0, method_end);
+    const auto target = line.substr(method_end + 1, target_end - method_end - 1);
+    const int version = version_of(line.substr(target_end + 1));
+    if (!is_header_name(method) || target.find(' ') != std::string_view::npos || version == 0) {
+        return fail(kMalformed);
+    }
+    if (version != 10 && version != 11) return fail(kBadVersion);
+    version_ = version;
+    request_.target.assign(target);
+    if (const auto known = to_method(method)) {
+        request_.method = *known;
+        has_known_method_ = true;
+    }
+    return {};
+}
+
+Result<void, Refusal> RequestParser::read_headers(HeadReader& reader, HeadFacts& facts,
+                                                  Marks& marks) {
+    std::size_t count = 0;
+    const bool is_read = reader.headers(facts, [&](std::string_view name, std::string_view value) {
+        if (++count > limits_.header_count_max) return false;
+        note(marks, name, value);
+        request_.headers.add(name, value);
+        return true;
+    });
+    if (count > limits_.header_count_max) return fail(kTooManyHeaders);
+    if (!is_read) return fail(kMalformed);
+    return {};
+}
+
+void RequestParser::note(Marks& marks, std::string_view name, std::string_view value) {
+    const auto is = [name](std::string_view known) {
+        return known.size() == name.size() && equal_without_case(known, name);
+    };
+    Seen* const seen = is("host")               ? &marks.host
+                       : is("expect")           ? &marks.expect
+                       : is("x-cashu")          ? &marks.cashu
+                       : is("authorization")    ? &marks.authorization
+                       : is("content-encoding") ? &marks.encoding
+                                                : nullptr;
+    if (seen == nullptr) return;
+    ++seen->count;
+    seen->value = value;
 }
 
 Result<void, Refusal> RequestParser::check_target() const {
@@ -117,110 +137,59 @@ Result<void, Refusal> RequestParser::check_target() const {
     return {};
 }
 
-Result<void, Refusal> RequestParser::check_host() const {
-    if (request_.headers.count("host") != 1) return fail(kBadHost);
-    if (!is_authority(*request_.headers.find("host"))) return fail(kBadHost);
-    return {};
-}
-
-Result<void, Refusal> RequestParser::check_framing() {
-    const auto lengths = request_.headers.count("content-length");
-    const auto codings = request_.headers.count("transfer-encoding");
-    if (codings > 0) {
-        // What another reader takes for chunked and we do not, or the other way round, is a second
-        // request in this one's body.
-        const bool is_plain =
-            codings == 1 && lengths == 0 && version_ == 11 &&
-            equal_without_case(*request_.headers.find("transfer-encoding"), "chunked");
-        if (!is_plain) return fail(kBadFraming);
-        is_chunked_ = true;
-        return {};
-    }
-    if (lengths == 0) return {};
-    if (lengths > 1) return fail(kBadFraming);
-    const std::string_view text = *request_.headers.find("content-length");
-    constexpr std::size_t kDigitsMax = 18;  // Far below the 64 bits where sums could wrap.
-    const bool is_number =
-        !text.empty() && text.size() <= kDigitsMax &&
-        std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (!is_number) return fail(kBadFraming);
-    std::from_chars(text.data(), text.data() + text.size(), content_length_);
+Result<void, Refusal> RequestParser::check_host(const Seen& host) {
+    if (host.count != 1 || !is_authority(host.value)) return fail(kBadHost);
     return {};
 }
 
 // Two readers could each take another one for the request's; no choice among them is ours to make.
-Result<void, Refusal> RequestParser::check_credentials() const {
-    for (const std::string_view name : {"authorization", "x-cashu"}) {
-        if (request_.headers.count(name) > 1) {
-            return fail(Refusal{400, "ambiguous_credentials", "Send one credential, once."});
-        }
+Result<void, Refusal> RequestParser::check_credentials(const Marks& marks) {
+    if (marks.authorization.count > 1 || marks.cashu.count > 1) {
+        return fail(Refusal{400, "ambiguous_credentials", "Send one credential, once."});
     }
     return {};
 }
 
-Result<void, Refusal> RequestParser::check_body_headers() {
-    if (request_.headers.count("content-encoding") > 0) {
+// What another reader takes for chunked and we do not, or the other way round, is a second request
+// in this one's body.
+Result<void, Refusal> RequestParser::take_framing(const HeadFacts& facts) {
+    if (!facts.is_plain()) return fail(kBadFraming);
+    if (facts.codings > 0) {
+        if (version_ != 11) return fail(kBadFraming);
+        chunks_.emplace();
+        return {};
+    }
+    if (facts.lengths > 0 && !facts.length_of_body(content_length_)) return fail(kBadFraming);
+    return {};
+}
+
+Result<void, Refusal> RequestParser::check_body_headers(const Marks& marks) {
+    if (marks.encoding.count > 0) {
         return fail(Refusal{415, "content_encoding_refused", "Send the body without encoding it."});
     }
-    if (request_.headers.count("expect") == 0) return {};
-    if (request_.headers.count("expect") > 1 ||
-        !equal_without_case(*request_.headers.find("expect"), "100-continue")) {
+    if (marks.expect.count == 0) return {};
+    if (marks.expect.count > 1 || !equal_without_case(marks.expect.value, "100-continue")) {
         return fail(Refusal{417, "expectation_failed", "Only 100-continue can be expected."});
     }
-    expects_continue_ = version_ == 11 && (is_chunked_ || content_length_ > 0);
+    expects_continue_ = version_ == 11 && (is_chunked() || content_length_ > 0);
     return {};
 }
 
 Result<std::size_t, Refusal> RequestParser::chunks(std::string_view bytes,
                                                    std::size_t body_bytes_max) {
-    body_bytes_max_ = body_bytes_max;
-    Error error;
-    const auto taken = put(boost::asio::buffer(bytes.data(), bytes.size()), error);
-    if (refusal_) return fail(*refusal_);
-    if (error && error != beast_http::error::need_more) return fail(to_refusal(error));
-    return taken;
-}
-
-void RequestParser::on_request_impl(Verb method, Text, Text target, int version, Error&) {
-    if (const auto known = to_method(method)) {
-        request_.method = *known;
-        has_known_method_ = true;
+    const auto taken = chunks_->read(bytes, request_.body,
+                                     {.extension_bytes_max = limits_.chunk_extension_bytes_max,
+                                      .body_bytes_max = body_bytes_max});
+    if (taken) return *taken;
+    switch (chunks_->failure()) {
+        case ChunkReader::Failure::ExtensionTooLong:
+            return fail(Refusal{400, "chunk_extension_too_long", "A chunk extension is too long."});
+        case ChunkReader::Failure::BodyTooLarge:
+            return fail(Refusal{413, "body_too_large", "The request's body is too large."});
+        case ChunkReader::Failure::Malformed:
+            break;
     }
-    request_.target.assign(target.data(), target.size());
-    version_ = version;
-}
-
-void RequestParser::on_field_impl(Field, Text name, Text value, Error& error) {
-    if (has_head_) return;  // Trailers mean nothing here.
-    if (++header_count_ > limits_.header_count_max) {
-        refusal_ = Refusal{431, "too_many_headers", "The request has too many headers."};
-        error = beast_http::error::header_limit;
-        return;
-    }
-    request_.headers.add(to_std(name), to_std(value));
-}
-
-std::size_t RequestParser::on_body_impl(Text body, Error& error) {
-    // Bodies with a length never come here: the connection reads them by itself.
-    error = beast_http::error::unexpected_body;
-    return body.size();
-}
-
-void RequestParser::on_chunk_header_impl(std::uint64_t size, Text extensions, Error& error) {
-    if (extensions.size() > limits_.chunk_extension_bytes_max) {
-        refusal_ = Refusal{400, "chunk_extension_too_long", "A chunk extension is too long."};
-        error = beast_http::error::bad_chunk_extension;
-        return;
-    }
-    if (size > body_bytes_max_ - request_.body.size()) {
-        refusal_ = Refusal{413, "body_too_large", "The request's body is too large."};
-        error = beast_http::error::body_limit;
-    }
-}
-
-std::size_t RequestParser::on_chunk_body_impl(std::uint64_t, Text body, Error&) {
-    request_.body.append(body.data(), body.size());
-    return body.size();
+    return fail(kMalformed);
 }
 
 bool is_host_of(std::string_view host, std::string_view allowed) {

@@ -1,9 +1,6 @@
-// What a request's head must be before anything acts on it: Beast's parser, and around it the list
-// of what that parser lets through and we must not (metering-and-gateways 7.3). Most of the list
-// guards against smuggling: two readers of one connection that disagree where a request ends.
+// What a request's head must be before anything acts on it (metering-and-gateways 7.3). Most of the
+// list guards against smuggling: two readers of one connection that disagree where a request ends.
 #pragma once
-
-#include <boost/beast/http/basic_parser.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "chunk_reader.h"
+#include "head_reader.h"
 #include "nutgate/base/result.h"
 #include "nutgate/http/message.h"
 
@@ -40,7 +39,7 @@ struct HeadScan {
 HeadScan scan_head(std::string_view bytes, std::size_t scanned);
 
 // One request: its head, then, if it is chunked, its body. Not reusable, cheap to make.
-class RequestParser final : public boost::beast::http::basic_parser<true> {
+class RequestParser {
 public:
     // Both must outlive it. What it reads goes to `request`: method, target, headers, body.
     RequestParser(Request& request, const HeadLimits& limits)
@@ -50,50 +49,43 @@ public:
     Result<void, Refusal> head(std::string_view raw);
 
     // All below: after head() succeeded.
-    bool keeps_alive() const { return version_ == 11 && keep_alive(); }
+    bool keeps_alive() const { return version_ == 11 && !closes_; }
     bool is_http_1_0() const { return version_ == 10; }
-    bool is_chunked() const { return is_chunked_; }
+    bool is_chunked() const { return chunks_.has_value(); }
     bool expects_continue() const { return expects_continue_; }
     std::uint64_t body_bytes() const { return content_length_; }  // Of a body that is not chunked.
 
     // Takes what it can of a chunked body and says how many bytes that was; zero: it wants more.
     Result<std::size_t, Refusal> chunks(std::string_view bytes, std::size_t body_bytes_max);
-    bool has_whole_body() const { return is_done(); }
+    bool has_whole_body() const { return chunks_ && chunks_->is_whole(); }
 
 private:
-    using Verb = boost::beast::http::verb;
-    using Field = boost::beast::http::field;
-    using Text = boost::beast::string_view;
-    using Error = boost::beast::error_code;
+    // How often there is what must be there at most once, and the last of it.
+    struct Seen {
+        std::size_t count = 0;
+        std::string_view value = {};
+    };
+    struct Marks {
+        Seen host, authorization, cashu, encoding, expect;
+    };
+    static void note(Marks& marks, std::string_view name, std::string_view value);
 
-    void on_request_impl(Verb method, Text method_text, Text target, int version,
-                         Error& error) override;
-    void on_response_impl(int, Text, int, Error&) override {}
-    void on_field_impl(Field field, Text name, Text value, Error& error) override;
-    void on_header_impl(Error&) override {}
-    void on_body_init_impl(const boost::optional<std::uint64_t>&, Error&) override {}
-    std::size_t on_body_impl(Text body, Error& error) override;
-    void on_chunk_header_impl(std::uint64_t size, Text extensions, Error& error) override;
-    std::size_t on_chunk_body_impl(std::uint64_t remain, Text body, Error& error) override;
-    void on_finish_impl(Error&) override {}
-
+    Result<void, Refusal> read_start(HeadReader& reader);
+    Result<void, Refusal> read_headers(HeadReader& reader, HeadFacts& facts, Marks& marks);
     Result<void, Refusal> check_target() const;
-    Result<void, Refusal> check_host() const;
-    Result<void, Refusal> check_credentials() const;
-    Result<void, Refusal> check_framing();
-    Result<void, Refusal> check_body_headers();
+    static Result<void, Refusal> check_host(const Seen& host);
+    static Result<void, Refusal> check_credentials(const Marks& marks);
+    Result<void, Refusal> take_framing(const HeadFacts& facts);
+    Result<void, Refusal> check_body_headers(const Marks& marks);
 
     Request& request_;
     const HeadLimits& limits_;
-    std::size_t body_bytes_max_ = 0;
-    std::size_t header_count_ = 0;
     std::uint64_t content_length_ = 0;
     int version_ = 11;
     bool has_known_method_ = false;
-    bool has_head_ = false;
-    bool is_chunked_ = false;
+    bool closes_ = false;
     bool expects_continue_ = false;
-    std::optional<Refusal> refusal_;  // Of one of the callbacks, which can only say "error".
+    std::optional<ChunkReader> chunks_;
 };
 
 // Splits `request.target` into path and query: percent-decoded, and refused if it decodes to

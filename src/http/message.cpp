@@ -46,13 +46,35 @@ bool is_part_of(std::string_view part, const std::string& text) {
     return !before(part.data(), text.data()) && before(part.data(), text.data() + text.size());
 }
 
+// For what is done to eight bytes at once.
+constexpr std::uint64_t kOnes = 0x0101010101010101;
+constexpr std::uint64_t kTops = kOnes * 0x80;
+
+std::uint64_t block_at(std::string_view text, std::size_t at) {
+    std::uint64_t block = 0;
+    std::memcpy(&block, text.data() + at, sizeof block);
+    return block;
+}
+
 constexpr const Allowed& allowed(char c) { return kAllowed[static_cast<unsigned char>(c)]; }
 
 }  // namespace
 
+// Eight bytes at a time as long as they are the same; mostly all of them are.
 bool equal_without_case(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                              [](char x, char y) { return lower(x) == lower(y); });
+    if (a.size() != b.size()) return false;
+    std::size_t at = 0;
+    for (; a.size() - at >= sizeof(std::uint64_t); at += sizeof(std::uint64_t)) {
+        const std::uint64_t one = block_at(a, at);
+        const std::uint64_t other = block_at(b, at);
+        // Letters of two cases differ in one bit; so do some that are no letters.
+        if (((one ^ other) & ~(kOnes * 0x20)) != 0) return false;
+        if (one != other) break;
+    }
+    for (; at < a.size(); ++at) {
+        if (lower(a[at]) != lower(b[at])) return false;
+    }
+    return true;
 }
 
 std::string_view to_text(Method method) {
@@ -114,7 +136,7 @@ void Headers::set(std::string_view name, std::string_view value) {
 // What it has said stays where it is, unseen: nearly nothing is ever removed.
 void Headers::remove(std::string_view name) {
     std::erase_if(places_, [this, name](const Place& place) {
-        return equal_without_case(name_of(place), name);
+        return place.name_size == name.size() && equal_without_case(name_of(place), name);
     });
 }
 
@@ -194,24 +216,35 @@ std::string percent_encode(std::string_view text) {
 }
 
 // Eight bytes at a time as long as there is no control character, which a tab is, too.
-bool is_header_value(std::string_view text) {
-    constexpr std::uint64_t kOnes = 0x0101010101010101;
-    constexpr std::uint64_t kTops = kOnes * 0x80;
-    for (; text.size() >= sizeof kOnes; text.remove_prefix(sizeof kOnes)) {
-        std::uint64_t block = 0;
-        std::memcpy(&block, text.data(), sizeof block);
+std::size_t header_value_run(std::string_view text) {
+    std::size_t run = 0;
+    for (; text.size() - run >= sizeof kOnes; run += sizeof kOnes) {
+        const std::uint64_t block = block_at(text, run);
         // A byte's top bit is set if it is below the space or DEL; what it borrows may set that of
         // a neighbour, too. Bytes beyond ASCII are left to the second look.
         const std::uint64_t controls = block - kOnes * 0x20;
         const std::uint64_t deletes = (block ^ (kOnes * 0x7f)) - kOnes;
         if (((controls | deletes | block) & kTops) != 0) break;
     }
-    return std::all_of(text.begin(), text.end(), [](char c) { return allowed(c).in_value; });
+    while (run < text.size() && allowed(text[run]).in_value) ++run;
+    return run;
 }
 
-bool is_header_name(std::string_view text) {
-    return !text.empty() &&
-           std::all_of(text.begin(), text.end(), [](char c) { return allowed(c).in_name; });
+// Eight bytes at a time as long as all of them are letters or dashes, as nearly all are.
+std::size_t header_name_run(std::string_view text) {
+    std::size_t run = 0;
+    for (; text.size() - run >= sizeof kOnes; run += sizeof kOnes) {
+        const std::uint64_t block = block_at(text, run);
+        if ((block & kTops) != 0) break;
+        // Of seven bits no sum reaches the next byte; a byte's top bit is the answer for it.
+        const std::uint64_t small = block | kOnes * 0x20;
+        const std::uint64_t letters =
+            (small + kOnes * (0x80 - 'a')) & ~(small + kOnes * (0x7f - 'z'));
+        const std::uint64_t dashes = ~((block ^ kOnes * '-') + kOnes * 0x7f);
+        if (((letters | dashes) & kTops) != kTops) break;
+    }
+    while (run < text.size() && allowed(text[run]).in_name) ++run;
+    return run;
 }
 
 }  // namespace nutgate::http

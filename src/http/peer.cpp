@@ -8,19 +8,10 @@
 #include <ranges>
 #include <sys/random.h>
 
+#include "head_reader.h"
 #include "nutgate/base/verify.h"
 
 namespace nutgate::http {
-namespace {
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
-}  // namespace
-
 TrustedProxies::TrustedProxies(const std::vector<std::string>& texts) {
     for (const std::string& text : texts) {
         const auto slash = text.find('/');

@@ -20,8 +20,7 @@ bool is_ours_to_write(std::string_view name) {
     constexpr std::array<std::string_view, 7> kOurs{
         "content-length",   "transfer-encoding", "connection", "keep-alive",
         "proxy-connection", "upgrade",           "date"};
-    return std::any_of(kOurs.begin(), kOurs.end(),
-                       [name](auto ours) { return equal_without_case(ours, name); });
+    return is_among(kOurs, name);
 }
 
 std::optional<std::uint64_t> declared_length(const Headers& headers) {
@@ -60,14 +59,6 @@ void advance(Pieces& pieces, std::size_t n) {
 
 }  // namespace
 
-void Connection::append_header(std::string_view name, std::string_view value) {
-    if (!is_header_name(name) || !is_header_value(value)) {
-        log::error("http_header_dropped", {{"name", name}});
-        return;
-    }
-    append_line(out_, name, value);
-}
-
 // The head of the answer, into out_.
 void Connection::write_head(Response& response, std::optional<std::size_t> length) {
     if (server_.head_filter) server_.head_filter(request_, response.status, response.headers);
@@ -75,25 +66,38 @@ void Connection::write_head(Response& response, std::optional<std::size_t> lengt
     // What is left of a body must not be read as a request.
     if (core_.is_draining() || !is_body_read_) keeps_alive_ = false;
 
-    out_.clear();
-    out_.append("HTTP/1.1 ");
-    append_number(out_, response.status, 10);
+    constexpr std::size_t kOwnLinesBytesMax = 512;  // But for the request's id and the reason.
     const auto reason = boost::beast::http::obsolete_reason(
         boost::beast::http::int_to_status(static_cast<unsigned>(response.status)));
-    out_.append(" ").append(reason.data(), reason.size()).append("\r\n");
+    out_.clear();
+    Pen head{out_, kOwnLinesBytesMax + reason.size() + request_.request_id.size() +
+                       lines_bytes(response.headers)};
+    head.put("HTTP/1.1 ");
+    head.put(response.status);
+    head.put(' ');
+    head.put(std::string_view{reason.data(), reason.size()});
+    head.put("\r\n");
     for (const auto& [name, value] : response.headers.entries()) {
-        if (!is_ours_to_write(name)) append_header(name, value);
+        if (is_ours_to_write(name)) continue;
+        if (is_header_name(name) && is_header_value(value)) {
+            put_line(head, name, value);
+        } else {
+            log::error("http_header_dropped", {{"name", name}});
+        }
     }
-    if (!response.headers.find("x-request-id")) append_header("x-request-id", request_.request_id);
-    append_line(out_, "date", core_.date());
-    if (framing_ == Framing::Chunked) out_.append("transfer-encoding: chunked\r\n");
+    if (!response.headers.find("x-request-id")) {
+        put_line(head, "x-request-id", request_.request_id);
+    }
+    put_line(head, "date", core_.date());
+    if (framing_ == Framing::Chunked) head.put("transfer-encoding: chunked\r\n");
     if (length) {
-        out_.append("content-length: ");
-        append_number(out_, *length, 10);
-        out_.append("\r\n");
+        head.put("content-length: ");
+        head.put(*length);
+        head.put("\r\n");
     }
-    if (!keeps_alive_) out_.append("connection: close\r\n");
-    out_.append("\r\n");
+    if (!keeps_alive_) head.put("connection: close\r\n");
+    head.put("\r\n");
+    head.finish();
 }
 
 Task<bool> Connection::respond(Response response) {

@@ -146,7 +146,10 @@ Task<std::optional<std::size_t>> Connection::read_head() {
     bool has_begun = false;
     for (;;) {
         // RFC 9112 2.2: an empty line before a request is to be ignored.
-        while (scanned == 0 && in_.bytes().starts_with("\r\n")) in_.consume(2);
+        while (scanned == 0 && in_.size() >= 2 && in_.bytes().front() == '\r' &&
+               in_.bytes()[1] == '\n') {
+            in_.consume(2);
+        }
         const auto scan = scan_head(in_.bytes(), scanned);
         scanned = in_.size();
         if (scan.state == HeadScan::State::Complete && scan.size <= options.head_bytes_max) {
@@ -169,7 +172,15 @@ Task<std::optional<std::size_t>> Connection::read_head() {
             has_begun = true;
             deadline_.set(options.head_timeout);
         }
-        const auto got = co_await fill();
+        // The usual read, without a coroutine of its own.
+        auto got = Fill::Got;
+        if (is_reading_ahead_ || has_peer_closed_) {
+            got = co_await fill();
+        } else {
+            const auto room = in_.room(options.head_bytes_max);
+            const auto [error, n] = co_await socket_.async_read_some(room, as_result);
+            got = filled(error, n);
+        }
         if (got == Fill::Got) continue;
         if (got == Fill::Expired && !in_.empty()) {
             co_await refuse({408, "request_timeout", "The request's head took too long to come."});
@@ -228,10 +239,14 @@ Task<Connection::Fill> Connection::fill() {
     const auto room = in_.room(server_.options.head_bytes_max);
     if (room.size() == 0) co_return Fill::Full;
     const auto [error, n] = co_await socket_.async_read_some(room, as_result);
+    co_return filled(error, n);
+}
+
+Connection::Fill Connection::filled(const NetError& error, std::size_t n) {
     in_.commit(n);
-    if (!error) co_return Fill::Got;
+    if (!error) return Fill::Got;
     has_peer_closed_ = true;
-    co_return has_expired_ ? Fill::Expired : Fill::Closed;
+    return has_expired_ ? Fill::Expired : Fill::Closed;
 }
 
 // Reads without anybody waiting: the way to learn that the client leaves. What comes instead of its

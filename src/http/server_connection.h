@@ -78,6 +78,7 @@ private:
     bool take_body_at_hand();
     Task<bool> send_continue();
     Task<Fill> fill();
+    Fill filled(const NetError& error, std::size_t n);
     Task<void> linger();
     void read_ahead();
     bool begin_reading_ahead();
@@ -105,7 +106,6 @@ private:
 
     // Writing. In server_answer.cpp.
     void write_head(Response& response, std::optional<std::size_t> length);
-    void append_header(std::string_view name, std::string_view value);
     Pieces in_one_if_small(std::string_view piece, std::string_view tail);
     bool send_now(Pieces& pieces);
     Task<bool> send_rest(Pieces pieces);

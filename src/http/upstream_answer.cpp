@@ -1,11 +1,8 @@
 #include "upstream_answer.h"
 
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/http/error.hpp>
-
 #include <algorithm>
-#include <charconv>
 
+#include "head_reader.h"
 #include "nutgate/base/verify.h"
 
 namespace nutgate::http {
@@ -15,73 +12,54 @@ constexpr std::size_t kBodyReadMax = 64 * 1024;
 constexpr std::size_t kHeadersMax = 200;
 constexpr int kInterimMax = 10;
 
-bool has_continued_line(std::string_view raw) {
-    return raw.find("\n ") != std::string_view::npos || raw.find("\n\t") != std::string_view::npos;
-}
-
 }  // namespace
 
 bool ResponseParser::head(std::string_view raw) {
-    if (has_continued_line(raw)) return false;
-    header_limit(static_cast<std::uint32_t>(raw.size() + 1));
-    body_limit(boost::none);
-    skip(method_ == Method::Head);
-    Error error;
-    put(boost::asio::buffer(raw.data(), raw.size()), error);
-    if (error && error != boost::beast::http::error::need_more) return false;
-    if (!is_header_done() || headers_.entries().size() > kHeadersMax) return false;
-    has_head_ = true;
-    eager(true);
-    return set_framing();
+    HeadReader reader{raw};
+    HeadFacts facts;
+    std::string_view line;
+    std::size_t count = 0;
+    if (!reader.start_line(line) || !read_start(line)) return false;
+    const bool is_read = reader.headers(facts, [&](std::string_view name, std::string_view value) {
+        headers_.add(name, value);
+        return ++count <= kHeadersMax;
+    });
+    if (!is_read || !facts.is_plain()) return false;
+    if (facts.codings > 0 && version_ != 11) return false;
+    if (facts.lengths > 0 && !facts.length_of_body(length_)) return false;
+    closes_ = facts.closes;
+    set_framing(facts.lengths > 0, facts.codings > 0);
+    return true;
 }
 
-bool ResponseParser::set_framing() {
-    const auto lengths = headers_.count("content-length");
-    const auto codings = headers_.count("transfer-encoding");
-    if (lengths > 1 || codings > 1 || lengths + codings > 1) return false;
-    if (codings == 1) {
-        const bool is_plain = equal_without_case(*headers_.find("transfer-encoding"), "chunked");
-        if (!is_plain || version_ != 11) return false;
+// "HTTP/1.1 200 OK", whose reason may be empty.
+bool ResponseParser::read_start(std::string_view line) {
+    constexpr std::size_t kVersionSize = 8;
+    constexpr std::size_t kStatusSize = 3;
+    constexpr std::size_t kStatusAt = kVersionSize + 1;
+    version_ = version_of(line.substr(0, kVersionSize));
+    if (version_ != 10 && version_ != 11) return false;
+    if (line.size() <= kStatusAt + kStatusSize || line[kVersionSize] != ' ') return false;
+    const auto digits = line.substr(kStatusAt, kStatusSize);
+    for (const char c : digits) {
+        if (c < '0' || c > '9') return false;
+        status_ = 10 * status_ + (c - '0');
     }
-    if (lengths == 1) {
-        const std::string_view text = *headers_.find("content-length");
-        const char* const end = text.data() + text.size();
-        const auto parsed = std::from_chars(text.data(), end, length_);
-        if (parsed.ec != std::errc{} || parsed.ptr != end) return false;
-    }
+    constexpr int kStatusMin = 100;
+    return status_ >= kStatusMin && line[kStatusAt + kStatusSize] == ' ';
+}
+
+void ResponseParser::set_framing(bool has_length, bool is_chunked) {
     const bool is_empty =
         method_ == Method::Head || status_ == 204 || status_ == 304 || status_ / 100 == 1;
     if (is_empty) {
         framing_ = Framing::None;
-    } else if (codings == 1) {
+    } else if (is_chunked) {
         framing_ = Framing::Chunked;
+        chunks_.emplace();
     } else {
-        framing_ = lengths == 1 ? Framing::Length : Framing::UntilClose;
+        framing_ = has_length ? Framing::Length : Framing::UntilClose;
     }
-    return true;
-}
-
-std::optional<std::size_t> ResponseParser::chunks(std::string_view bytes, std::string& body) {
-    body_ = &body;
-    Error error;
-    const auto taken = put(boost::asio::buffer(bytes.data(), bytes.size()), error);
-    if (error && error != boost::beast::http::error::need_more) return std::nullopt;
-    return taken;
-}
-
-void ResponseParser::on_response_impl(int status, Text, int version, Error&) {
-    status_ = status;
-    version_ = version;
-}
-
-void ResponseParser::on_field_impl(Field, Text name, Text value, Error&) {
-    if (has_head_) return;  // A trailer.
-    headers_.add({name.data(), name.size()}, {value.data(), value.size()});
-}
-
-std::size_t ResponseParser::on_chunk_body_impl(std::uint64_t, Text body, Error&) {
-    body_->append(body.data(), body.size());
-    return body.size();
 }
 
 StreamedAnswer::StreamedAnswer(std::unique_ptr<UpstreamConnection> connection, Method method,

@@ -1,8 +1,6 @@
 // An upstream's answer, read from its connection as it comes: head, framing, body.
 #pragma once
 
-#include <boost/beast/http/basic_parser.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "chunk_reader.h"
 #include "nutgate/http/upstream_client.h"
 #include "upstream_connection.h"
 
@@ -18,7 +17,7 @@ namespace nutgate::http {
 
 // One message, as the answer to a request of some method. Where an answer ends must be told in one
 // way only: what another reader might end elsewhere is refused.
-class ResponseParser final : public boost::beast::http::basic_parser<false> {
+class ResponseParser {
 public:
     explicit ResponseParser(Method method) : method_{method} {}
 
@@ -27,41 +26,29 @@ public:
     // `raw` is a whole head, up to its empty line. False: refused.
     bool head(std::string_view raw);
     // Takes what it can of a chunked body into `body`: how much of `bytes`, none if malformed.
-    std::optional<std::size_t> chunks(std::string_view bytes, std::string& body);
-    bool has_whole_body() const { return is_done(); }
+    std::optional<std::size_t> chunks(std::string_view bytes, std::string& body) {
+        return chunks_->read(bytes, body, {});
+    }
+    bool has_whole_body() const { return chunks_->is_whole(); }
 
     int status() const { return status_; }
     const Headers& headers() const { return headers_; }
     Framing framing() const { return framing_; }
     std::uint64_t length() const { return length_; }
-    bool keeps_alive() const { return version_ == 11 && keep_alive(); }
+    bool keeps_alive() const { return version_ == 11 && !closes_; }
 
 private:
-    using Verb = boost::beast::http::verb;
-    using Field = boost::beast::http::field;
-    using Text = boost::beast::string_view;
-    using Error = boost::beast::error_code;
-
-    void on_request_impl(Verb, Text, Text, int, Error&) override {}
-    void on_response_impl(int status, Text, int version, Error&) override;
-    void on_field_impl(Field, Text name, Text value, Error&) override;
-    void on_header_impl(Error&) override {}
-    void on_body_init_impl(const boost::optional<std::uint64_t>&, Error&) override {}
-    std::size_t on_body_impl(Text body, Error&) override { return body.size(); }
-    void on_chunk_header_impl(std::uint64_t, Text, Error&) override {}
-    std::size_t on_chunk_body_impl(std::uint64_t, Text body, Error&) override;
-    void on_finish_impl(Error&) override {}
-
-    bool set_framing();
+    bool read_start(std::string_view line);
+    void set_framing(bool has_length, bool is_chunked);
 
     const Method method_;
     int status_ = 0;
     int version_ = 11;
-    bool has_head_ = false;
+    bool closes_ = false;
     Headers headers_;
     Framing framing_ = Framing::None;
     std::uint64_t length_ = 0;
-    std::string* body_ = nullptr;
+    std::optional<ChunkReader> chunks_;
 };
 
 class StreamedAnswer final : public UpstreamAnswer {

@@ -5,6 +5,7 @@
 
 #include "nutgate/base/verify.h"
 #include "src/http/head_checks.h"
+#include "support/beast_head.h"
 
 // A head that is let through says in one way only where its request ends and whom it is for, and
 // holds nothing that another reader might split. What follows it is fed to the chunk reader, which
@@ -35,6 +36,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         VERIFY(is_header_name(name));
         VERIFY(is_header_value(value));
     }
+    // Another reader, by other people, finds the same in it.
+    const nutgate::test::BeastHead<true> other{head};
+    VERIFY(other.is_taken && other.headers.size() == headers.entries().size());
+    VERIFY(std::ranges::equal(other.headers, headers.entries(), [](const auto& a, const auto& b) {
+        return a.first == b.first && a.second == b.second;
+    }));
+    VERIFY(other.target == request.target && other.chunked() == parser.is_chunked());
+    VERIFY(other.content_length().value_or(0) == parser.body_bytes());
     // As many headers as lines: no line was joined to another.
     VERIFY(static_cast<std::size_t>(std::count(head.begin(), head.end(), '\n')) ==
            headers.entries().size() + 2);

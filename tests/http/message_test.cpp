@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <utility>
+
 using namespace nutgate::http;
 
 TEST_CASE("message: header names compare without regard to case, values stay as they are") {
@@ -81,4 +84,26 @@ TEST_CASE("message: no control character is a header's value, no separator its n
     CHECK_FALSE(is_header_name(""));
     CHECK_FALSE(is_header_name("x one"));
     CHECK_FALSE(is_header_name("x:"));
+}
+
+TEST_CASE("message: names are the same whatever the case of their letters, and of letters only") {
+    for (std::size_t size = 1; size < 40; ++size) {
+        const std::string text(size, 'x');
+        for (std::size_t at = 0; at < size; ++at) {
+            std::string other = text;
+            other[at] = 'X';
+            CHECK(equal_without_case(text, other));
+            CHECK(equal_without_case(other, text));
+            other[at] = 'y';
+            CHECK_FALSE(equal_without_case(text, other));
+        }
+        CHECK_FALSE(equal_without_case(text, text + "x"));
+    }
+    // Apart by the bit that tells cases apart, and no letters.
+    for (const auto& [one, other] :
+         {std::pair{'@', '`'}, std::pair{'[', '{'}, std::pair{'\x10', '0'}, std::pair{'\r', '-'},
+          std::pair{'\xc1', '\xe1'}}) {
+        CHECK_FALSE(equal_without_case(std::string(8, one), std::string(8, other)));
+        CHECK_FALSE(equal_without_case(std::string(3, one), std::string(3, other)));
+    }
 }

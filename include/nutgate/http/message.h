@@ -87,10 +87,14 @@ enum class Encoding { Path, Form };
 std::optional<std::string> percent_decode(std::string_view text, Encoding encoding);
 std::string percent_encode(std::string_view text);
 
-// Nothing below ' ' but tab, and no DEL: what may stand in a header's value.
-bool is_header_value(std::string_view text);
-// A token as RFC 9110 has it: what may be a header's name.
-bool is_header_name(std::string_view text);
+// How much at the front may stand in a header's value: nothing below ' ' but tab, and no DEL.
+std::size_t header_value_run(std::string_view text);
+inline bool is_header_value(std::string_view text) { return header_value_run(text) == text.size(); }
+// How much at the front may be a header's name: a token as RFC 9110 has it.
+std::size_t header_name_run(std::string_view text);
+inline bool is_header_name(std::string_view text) {
+    return !text.empty() && header_name_run(text) == text.size();
+}
 
 // Without regard to the case of ASCII letters.
 bool equal_without_case(std::string_view a, std::string_view b);

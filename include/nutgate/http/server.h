@@ -1,4 +1,4 @@
-// The incoming HTTP/1.1 server: Beast behind a list of what it must refuse
+// The incoming HTTP/1.1 server: a strict reader and a list of what it must refuse
 // (metering-and-gateways 7.3), one io_context per data thread, a bounded pool for blocking
 // handlers.
 //
