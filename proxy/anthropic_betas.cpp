@@ -47,7 +47,7 @@ std::string passed_betas(const http::Headers& headers) {
     std::string passed;
     if (headers.count("anthropic-beta") == 0) return passed;
     for (const auto& [header, names] : headers.entries()) {
-        if (equal_but_for_case(header, "anthropic-beta")) pass_known(names, passed);
+        if (http::equal_without_case(header, "anthropic-beta")) pass_known(names, passed);
     }
     return passed;
 }

@@ -8,8 +8,6 @@ namespace {
 constexpr std::size_t kFieldsMax = 256;
 constexpr std::size_t kFieldsUsual = 16;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 }  // namespace
 
 http::ApiError bad_request(std::string code, std::string message,
@@ -38,15 +36,9 @@ http::ApiError not_sold(std::string_view field) {
     return unsupported(std::string{field}, "'" + std::string{field} + "' is not sold here.");
 }
 
-bool equal_but_for_case(std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](char x, char y) { return lower(x) == lower(y); });
-}
-
-bool is_like(std::string_view raw_key, std::string_view name) {
-    if (raw_key.size() <= name.size()) return equal_but_for_case(raw_key, name);
+bool longer_is_like(std::string_view raw_key, std::string_view name) {
     if (raw_key.find('\\') == std::string_view::npos) return false;
-    return equal_but_for_case(json_text('"' + std::string{raw_key} + '"'), name);
+    return http::equal_without_case(json_text('"' + std::string{raw_key} + '"'), name);
 }
 
 Result<void, http::ApiError> check_other_fields(const BodyFields& fields, const Model& model) {
@@ -124,14 +116,14 @@ BodyParser::Parsed BodyParser::note(std::string_view field) {
         }
     }
     for (const std::string_view seen : fields_) {
-        if (equal_but_for_case(seen, field)) {
+        if (seen.size() == field.size() && http::equal_without_case(seen, field)) {
             std::string name{field};
             return fail(bad_request("duplicate_field", "'" + name + "' is there twice.", name));
         }
     }
     if (!is_known(field)) {
         for (const auto known : known_) {
-            if (equal_but_for_case(known, field)) {
+            if (http::equal_without_case(known, field)) {
                 return fail(unsupported(std::string{field}, "Did you mean '" + std::string{known} +
                                                                 "'? Names are exact."));
             }

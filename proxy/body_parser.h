@@ -32,9 +32,12 @@ http::ApiError unsupported(std::string field, std::string why);
 // "'`field`' is not sold here."
 http::ApiError not_sold(std::string_view field);
 
-bool equal_but_for_case(std::string_view a, std::string_view b);
+bool longer_is_like(std::string_view raw_key, std::string_view name);
 // A raw key in whatever letters and escapes, which are longer than what they stand for.
-bool is_like(std::string_view raw_key, std::string_view name);
+inline bool is_like(std::string_view raw_key, std::string_view name) {
+    if (raw_key.size() == name.size()) return http::equal_without_case(raw_key, name);
+    return raw_key.size() > name.size() && longer_is_like(raw_key, name);
+}
 
 // For lists of fields, which are read by people in one order and searched in another.
 template <std::size_t N>

@@ -155,6 +155,7 @@ std::optional<Chunk> read_chunk(std::string_view json, std::string_view made_in)
     chunk.end = reader.span().begin;
     if (reader.next() != JsonToken::End) return std::nullopt;
     chunk.fields = usage.found();
+    chunk.may_name_cost = usage.names_cost();
     return chunk;
 }
 

@@ -29,6 +29,7 @@ struct Chunk {
 
     // For what is put into it: the last of a name is the one that parsers take.
     std::optional<Value> usage, metadata;
+    bool may_name_cost = false;  // Its usage has a member of a name that ours has.
     bool has_provider = false;
     bool empty = true;
     std::size_t end = 0;  // Of the closing brace.

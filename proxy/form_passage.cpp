@@ -37,13 +37,13 @@ Result<bool, http::ApiError> check_part(const FormRules& rules, std::span<const 
                                         const FormPart& part) {
     const std::string& name = part.name;
     for (const FormPart& other : before) {
-        if (!name.ends_with("[]") && equal_but_for_case(other.name, name)) {
+        if (!name.ends_with("[]") && http::equal_without_case(other.name, name)) {
             return fail(bad_request("duplicate_field", "'" + name + "' is there twice.", name));
         }
     }
     const bool is_known = std::binary_search(rules.known.begin(), rules.known.end(), name);
     for (const auto exact : rules.known) {
-        if (is_known || !equal_but_for_case(exact, name)) continue;
+        if (is_known || !http::equal_without_case(exact, name)) continue;
         return fail(
             unsupported(name, "Did you mean '" + std::string{exact} + "'? Names are exact."));
     }

@@ -140,172 +140,173 @@ JsonToken JsonReader::fail() {
     return JsonToken::Error;
 }
 
-// The next character that is no space; at the end NUL, with which no token begins.
-char JsonReader::look() {
-    for (; at_ != end_; ++at_) {
-        const char c = *at_;
-        if (c != ' ' && c != '\n' && c != '\r' && c != '\t') return c;
-    }
-    return '\0';
+// At the end of the text there is NUL for letter(), with which no token begins.
+inline const char* JsonReader::past_spaces(const char* at) const {
+    while (at != end_ && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
+    return at;
 }
 
-void JsonReader::after_value() { expect_ = depth_ == 0 ? Expect::End : Expect::CommaOrEnd; }
+inline JsonToken JsonReader::took(JsonToken token, const char* begin, const char* end) {
+    span_ = {place(begin), place(end)};
+    at_ = end;
+    return token;
+}
 
 JsonToken JsonReader::next() {
     if (failed_) return JsonToken::Error;
-    char c = look();
-    if (c == ',' && expect_ == Expect::CommaOrEnd) {
-        ++at_;
-        c = look();
-        expect_ = in_object_ ? Expect::Key : Expect::Value;
-    }
-    span_.begin = place();
+    const char* at = past_spaces(at_);
     switch (expect_) {
         case Expect::End:
-            if (at_ != end_) return fail();
-            span_.end = span_.begin;
-            return JsonToken::End;
+            if (at != end_) return fail();
+            return took(JsonToken::End, at, at);
         case Expect::CommaOrEnd:
-            if (c == '}') return close(true);
-            if (c == ']') return close(false);
+            if (letter(at) == ',') {
+                at = past_spaces(at + 1);
+                return in_object_ ? key(at) : value(at);
+            }
+            if (letter(at) == '}') return close(at, true);
+            if (letter(at) == ']') return close(at, false);
             return fail();
         case Expect::KeyOrEnd:
-            if (c == '}') return close(true);
-            [[fallthrough]];
-        case Expect::Key:
-            if (c != '"' || !scan_string()) return fail();
-            span_.end = place();
-            if (look() != ':') return fail();
-            ++at_;
-            expect_ = Expect::Value;
-            return JsonToken::Key;
+            if (letter(at) == '}') return close(at, true);
+            return key(at);
         case Expect::ValueOrEnd:
-            if (c == ']') return close(false);
-            [[fallthrough]];
+            if (letter(at) == ']') return close(at, false);
+            return value(at);
         case Expect::Value:
-            return value(c);
+            return value(at);
     }
     return fail();
 }
 
-JsonToken JsonReader::value(char c) {
-    if (c == '{') return open(true);
-    if (c == '[') return open(false);
-    if (c == '"') {
-        if (!scan_string()) return fail();
-        span_.end = place();
-        after_value();
-        return JsonToken::String;
-    }
-    if (c == 't') return word("true", JsonToken::True);
-    if (c == 'f') return word("false", JsonToken::False);
-    if (c == 'n') return word("null", JsonToken::Null);
-    return number();
+inline JsonToken JsonReader::key(const char* at) {
+    if (letter(at) != '"') return fail();
+    const char* const end = past_string(at);
+    if (end == nullptr) return fail();
+    const char* const colon = past_spaces(end);
+    if (letter(colon) != ':') return fail();
+    expect_ = Expect::Value;
+    (void)took(JsonToken::Key, at, end);
+    at_ = colon + 1;
+    return JsonToken::Key;
 }
 
-JsonToken JsonReader::open(bool object) {
+inline JsonToken JsonReader::value(const char* at) {
+    const char c = letter(at);
+    const char* end = nullptr;
+    JsonToken token = JsonToken::Number;
+    if (c == '"') {
+        token = JsonToken::String;
+        end = past_string(at);
+    } else if (c == '{') {
+        return open(at, true);
+    } else if (c == '[') {
+        return open(at, false);
+    } else if (c == 't') {
+        return word(at, "true", JsonToken::True);
+    } else if (c == 'f') {
+        return word(at, "false", JsonToken::False);
+    } else if (c == 'n') {
+        return word(at, "null", JsonToken::Null);
+    } else {
+        end = past_number(at);
+    }
+    if (end == nullptr) return fail();
+    expect_ = behind_value_;
+    return took(token, at, end);
+}
+
+inline JsonToken JsonReader::open(const char* at, bool object) {
     if (depth_ == kDepthMax) return fail();
     objects_[depth_++] = in_object_ = object;
-    ++at_;
-    span_.end = place();
+    behind_value_ = Expect::CommaOrEnd;
     expect_ = object ? Expect::KeyOrEnd : Expect::ValueOrEnd;
-    return object ? JsonToken::BeginObject : JsonToken::BeginArray;
+    return took(object ? JsonToken::BeginObject : JsonToken::BeginArray, at, at + 1);
 }
 
-JsonToken JsonReader::close(bool object) {
+inline JsonToken JsonReader::close(const char* at, bool object) {
     if (in_object_ != object) return fail();
     --depth_;
     in_object_ = depth_ > 0 && objects_[depth_ - 1];
-    ++at_;
-    span_.end = place();
-    after_value();
-    return object ? JsonToken::EndObject : JsonToken::EndArray;
+    behind_value_ = depth_ > 0 ? Expect::CommaOrEnd : Expect::End;
+    expect_ = behind_value_;
+    return took(object ? JsonToken::EndObject : JsonToken::EndArray, at, at + 1);
 }
 
-JsonToken JsonReader::word(std::string_view letters, JsonToken token) {
-    if (!rest().starts_with(letters)) return fail();
-    at_ += letters.size();
-    span_.end = place();
-    after_value();
-    return token;
+JsonToken JsonReader::word(const char* at, std::string_view letters, JsonToken token) {
+    if (!rest(at).starts_with(letters)) return fail();
+    expect_ = behind_value_;
+    return took(token, at, at + letters.size());
 }
 
-bool JsonReader::scan_digits() {
-    const char* const begin = at_;
-    while (at_ != end_ && is_digit(*at_)) ++at_;
-    return at_ != begin;
+inline const char* JsonReader::past_digits(const char* at) const {
+    while (at != end_ && is_digit(*at)) ++at;
+    return at;
 }
 
-JsonToken JsonReader::number() {
-    const auto here = [this](char c) { return at_ != end_ && *at_ == c; };
-    if (here('-')) ++at_;
-    if (here('0')) {
-        ++at_;
-    } else if (!scan_digits()) {
-        return fail();
+const char* JsonReader::past_number(const char* at) const {
+    if (letter(at) == '-') ++at;
+    const char* const whole = past_digits(at);
+    if (whole == at || (*at == '0' && whole != at + 1)) return nullptr;
+    at = whole;
+    if (letter(at) == '.') {
+        const char* const fraction = ++at;
+        at = past_digits(at);
+        if (at == fraction) return nullptr;
     }
-    if (here('.')) {
-        ++at_;
-        if (!scan_digits()) return fail();
+    if (letter(at) == 'e' || letter(at) == 'E') {
+        ++at;
+        if (letter(at) == '+' || letter(at) == '-') ++at;
+        const char* const exponent = at;
+        at = past_digits(at);
+        if (at == exponent) return nullptr;
     }
-    if (here('e') || here('E')) {
-        ++at_;
-        if (here('+') || here('-')) ++at_;
-        if (!scan_digits()) return fail();
-    }
-    span_.end = place();
-    after_value();
-    return JsonToken::Number;
+    return at;
 }
 
-bool JsonReader::scan_string() {
-    const char* const begin = ++at_;
+inline const char* JsonReader::past_string(const char* at) {
+    const char* const begin = ++at;
     escape_bytes_ = 0;
     for (;;) {
-        at_ += plain_run(rest());
-        if (at_ == end_) return false;
-        const char c = *at_;
-        if (c == '"') break;
-        if (!(c == '\\' ? scan_escape() : scan_utf8())) return false;
+        at += plain_run(rest(at));
+        if (at == end_) return nullptr;
+        if (*at == '"') break;
+        at = *at == '\\' ? past_escape(at) : past_characters(at);
+        if (at == nullptr) return nullptr;
     }
-    text_size_ = static_cast<std::size_t>(at_ - begin) - escape_bytes_;
-    ++at_;
-    return true;
+    text_size_ = static_cast<std::size_t>(at - begin) - escape_bytes_;
+    return at + 1;
 }
 
-bool JsonReader::scan_escape() {
-    if (end_ - at_ < 2) return false;
-    const char c = at_[1];
+const char* JsonReader::past_escape(const char* at) {
+    if (end_ - at < 2) return nullptr;
+    const char c = at[1];
     if (c != 'u') {
-        at_ += 2;
         ++escape_bytes_;
-        return kEscapable[static_cast<unsigned char>(c)];
+        return kEscapable[static_cast<unsigned char>(c)] ? at + 2 : nullptr;
     }
-    const int unit = hex4(rest(), 2);
-    if (unit < 0 || is_low_surrogate(unit)) return false;
-    at_ += 6;
+    const int unit = hex4(rest(at), 2);
+    if (unit < 0 || is_low_surrogate(unit)) return nullptr;
+    at += 6;
     if (!is_high_surrogate(unit)) {
         escape_bytes_ += 6 - utf8_size(unit);
-        return true;
+        return at;
     }
-    if (!rest().starts_with("\\u") || !is_low_surrogate(hex4(rest(), 2))) {
-        return false;
-    }
-    at_ += 6;
+    if (!rest(at).starts_with("\\u") || !is_low_surrogate(hex4(rest(at), 2))) return nullptr;
     escape_bytes_ += 12 - 4;
-    return true;
+    return at + 6;
 }
 
-// Characters beyond ASCII: as many as there are, and at least one.
-bool JsonReader::scan_utf8() {
-    std::uint32_t next = next_four(at_, end_);
+// Those beyond ASCII: as many as there are, and at least one.
+const char* JsonReader::past_characters(const char* at) const {
+    std::uint32_t next = next_four(at, end_);
     do {
         const std::size_t size = utf8_length(next);
-        if (size == 0) return false;
-        at_ += size;
-        next = next_four(at_, end_);
+        if (size == 0) return nullptr;
+        at += size;
+        next = next_four(at, end_);
     } while ((next & 0x80) != 0);
-    return true;
+    return at;
 }
 
 std::optional<Span> JsonReader::skip(JsonToken first) {
@@ -323,8 +324,8 @@ std::optional<Span> JsonReader::skip(JsonToken first) {
 
 std::optional<JsonReader::Member> JsonReader::next_member() {
     if (next() != JsonToken::Key) return std::nullopt;
-    const std::string_view key = raw().substr(1, raw().size() - 2);
-    const JsonToken first = next();
+    const std::string_view key{begin_ + span_.begin + 1, span_.end - span_.begin - 2};
+    const JsonToken first = value(past_spaces(at_));
     if (first == JsonToken::Error) return std::nullopt;
     return Member{key, first};
 }
@@ -342,8 +343,11 @@ std::string json_text(std::string_view raw) {
     return text;
 }
 
-bool escaped_key_is(std::string_view raw_key, std::string_view name) {
-    if (raw_key.find('\\') == std::string_view::npos) return false;
+// The first letter that differs decides.
+bool longer_key_is(std::string_view raw_key, std::string_view name) {
+    std::size_t same = 0;
+    while (same < name.size() && raw_key[same] == name[same]) ++same;
+    if (raw_key[same] != '\\') return false;
     std::string quoted;
     quoted.reserve(raw_key.size() + 2);
     quoted.append(1, '"').append(raw_key).append(1, '"');

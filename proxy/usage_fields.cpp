@@ -2,7 +2,7 @@
 #include "usage_fields.h"
 
 #include <algorithm>
-#include <initializer_list>
+#include <concepts>
 
 #include "nutgate/proxy/decimal.h"
 
@@ -15,12 +15,12 @@ using Count = std::optional<std::int64_t>;
 // is negative, beyond belief or no number is no count.
 Count count_of(std::string_view raw, JsonToken token) {
     if (token != JsonToken::Number) return std::nullopt;
-    const std::size_t point = raw.find('.');
-    if (point != std::string_view::npos &&
-        raw.find_first_not_of('0', point + 1) != std::string_view::npos) {
-        return std::nullopt;
+    Count value = json_integer(raw);
+    if (!value) {
+        const std::size_t point = std::min(raw.find('.'), raw.size());
+        const bool is_whole = raw.find_first_not_of('0', point + 1) == std::string_view::npos;
+        if (is_whole) value = json_integer(raw.substr(0, point));
     }
-    const Count value = json_integer(raw.substr(0, point));
     if (!value || *value < 0 || *value > kTokensMax) return std::nullopt;
     return value;
 }
@@ -47,14 +47,15 @@ struct Named {
 };
 
 // Takes a number if the key is one of these. A value that is an object is left to the caller.
-bool take_named(JsonReader& reader, std::string_view key, JsonToken first,
-                std::initializer_list<Named> names) {
-    for (const Named& named : names) {
-        if (!key_is(key, named.name)) continue;
+template <std::same_as<Named>... Names>
+bool take_named(const JsonReader& reader, std::string_view key, JsonToken first, Names... names) {
+    const auto is_taken_by = [&](const Named& named) {
+        if (!key_is(key, named.name)) return false;
         take(*named.field, count_of(reader.raw(), first));
-        return first != JsonToken::BeginObject && first != JsonToken::BeginArray;
-    }
-    return false;
+        return true;
+    };
+    const bool is_taken = (is_taken_by(names) || ...);
+    return is_taken && first != JsonToken::BeginObject && first != JsonToken::BeginArray;
 }
 
 // What one object says. Chat and messages disagree about what a prompt is, and some relays write
@@ -85,26 +86,34 @@ void settle_spelling(const Spelled& said, UsageFields& fields) {
     }
 }
 
-// Those of OpenAI and Anthropic, and DeepSeek's word for what was cached.
-void read_usage(JsonReader& reader, JsonToken first, UsageFields& fields) {
+bool is_name_of_cost(std::string_view key) {
+    return key_is(key, "cost") || key_is(key, "cost_sats") ||
+           key_is(key, "remaining_balance_msats");
+}
+
+// Those of OpenAI and Anthropic, and DeepSeek's word for what was cached. True if it has a member
+// that our own would have to share its name with.
+bool read_usage(JsonReader& reader, JsonToken first, UsageFields& fields) {
     Spelled said;
+    bool names_cost = false;
     read_object(reader, first, [&](std::string_view key, JsonToken value) {
+        names_cost = names_cost || is_name_of_cost(key);
         if (key_is(key, "prompt_tokens_details") || key_is(key, "input_tokens_details") ||
             key_is(key, "input_token_details")) {
             read_object(reader, value, [&](std::string_view inner, JsonToken token) {
                 return take_named(reader, inner, token,
-                                  {{"cached_tokens", &fields.cached_tokens},
-                                   {"cache_write_tokens", &fields.cache_write_tokens},
-                                   {"audio_tokens", &fields.input_audio_tokens},
-                                   {"image_tokens", &fields.input_image_tokens}});
+                                  Named{"cached_tokens", &fields.cached_tokens},
+                                  Named{"cache_write_tokens", &fields.cache_write_tokens},
+                                  Named{"audio_tokens", &fields.input_audio_tokens},
+                                  Named{"image_tokens", &fields.input_image_tokens});
             });
             return true;
         }
         if (key_is(key, "cache_creation")) {
             read_object(reader, value, [&](std::string_view inner, JsonToken token) {
                 return take_named(reader, inner, token,
-                                  {{"ephemeral_5m_input_tokens", &said.written_5m},
-                                   {"ephemeral_1h_input_tokens", &said.written_1h}});
+                                  Named{"ephemeral_5m_input_tokens", &said.written_5m},
+                                  Named{"ephemeral_1h_input_tokens", &said.written_1h});
             });
             return true;
         }
@@ -112,17 +121,17 @@ void read_usage(JsonReader& reader, JsonToken first, UsageFields& fields) {
         if (key_is(key, "completion_tokens_details") || key_is(key, "output_tokens_details")) {
             read_object(reader, value, [&](std::string_view inner, JsonToken token) {
                 return take_named(reader, inner, token,
-                                  {{"reasoning_tokens", &fields.reasoning_tokens},
-                                   {"thinking_tokens", &fields.reasoning_tokens},
-                                   {"audio_tokens", &fields.output_audio_tokens},
-                                   {"image_tokens", &fields.output_image_tokens}});
+                                  Named{"reasoning_tokens", &fields.reasoning_tokens},
+                                  Named{"thinking_tokens", &fields.reasoning_tokens},
+                                  Named{"audio_tokens", &fields.output_audio_tokens},
+                                  Named{"image_tokens", &fields.output_image_tokens});
             });
             return true;
         }
         if (key_is(key, "server_tool_use")) {
             read_object(reader, value, [&](std::string_view inner, JsonToken token) {
                 return take_named(reader, inner, token,
-                                  {{"web_search_requests", &fields.searches}});
+                                  Named{"web_search_requests", &fields.searches});
             });
             return true;
         }
@@ -130,30 +139,28 @@ void read_usage(JsonReader& reader, JsonToken first, UsageFields& fields) {
             take(fields.audio_ms, milliseconds_of(reader.raw()));
             return true;
         }
-        return take_named(reader, key, value,
-                          {{"prompt_tokens", &said.prompt},
-                           {"completion_tokens", &said.completion},
-                           {"total_tokens", &fields.total_tokens},
-                           {"input_tokens", &said.input},
-                           {"output_tokens", &said.output},
-                           {"prompt_cache_hit_tokens", &fields.cached_tokens},
-                           {"cache_read_input_tokens", &said.read},
-                           {"cache_creation_input_tokens", &said.written}});
+        return take_named(reader, key, value, Named{"prompt_tokens", &said.prompt},
+                          Named{"completion_tokens", &said.completion},
+                          Named{"total_tokens", &fields.total_tokens},
+                          Named{"input_tokens", &said.input}, Named{"output_tokens", &said.output},
+                          Named{"prompt_cache_hit_tokens", &fields.cached_tokens},
+                          Named{"cache_read_input_tokens", &said.read},
+                          Named{"cache_creation_input_tokens", &said.written});
     });
     settle_spelling(said, fields);
+    return names_cost;
 }
 
 // Gemini's: thoughts and the prompts of tools stand beside the others, not within them.
 void read_usage_metadata(JsonReader& reader, JsonToken first, UsageFields& fields) {
     Count prompt, tools, candidates, thoughts;
     read_object(reader, first, [&](std::string_view key, JsonToken value) {
-        return take_named(reader, key, value,
-                          {{"promptTokenCount", &prompt},
-                           {"toolUsePromptTokenCount", &tools},
-                           {"cachedContentTokenCount", &fields.cached_tokens},
-                           {"candidatesTokenCount", &candidates},
-                           {"thoughtsTokenCount", &thoughts},
-                           {"totalTokenCount", &fields.total_tokens}});
+        return take_named(reader, key, value, Named{"promptTokenCount", &prompt},
+                          Named{"toolUsePromptTokenCount", &tools},
+                          Named{"cachedContentTokenCount", &fields.cached_tokens},
+                          Named{"candidatesTokenCount", &candidates},
+                          Named{"thoughtsTokenCount", &thoughts},
+                          Named{"totalTokenCount", &fields.total_tokens});
     });
     if (prompt) fields.prompt_tokens = *prompt + tools.value_or(0);
     if (candidates || thoughts) {
@@ -166,9 +173,8 @@ void read_usage_metadata(JsonReader& reader, JsonToken first, UsageFields& field
 void read_timings(JsonReader& reader, JsonToken first, UsageFields& fields) {
     Count prompt, cached, predicted;
     read_object(reader, first, [&](std::string_view key, JsonToken value) {
-        return take_named(
-            reader, key, value,
-            {{"prompt_n", &prompt}, {"cache_n", &cached}, {"predicted_n", &predicted}});
+        return take_named(reader, key, value, Named{"prompt_n", &prompt}, Named{"cache_n", &cached},
+                          Named{"predicted_n", &predicted});
     });
     if (prompt) fields.prompt_tokens = *prompt + cached.value_or(0);
     take(fields.cached_tokens, cached);
@@ -256,7 +262,7 @@ void UsageFields::overwrite_with(const UsageFields& newer) {
 bool UsageReader::take(JsonReader& reader, std::string_view key, JsonToken first) {
     const auto usage_within = [&](std::string_view inner, JsonToken value) {
         if (!key_is(inner, "usage")) return false;
-        read_usage(reader, value, fields_);
+        names_cost_ = read_usage(reader, value, fields_) || names_cost_;
         return true;
     };
     if (usage_within(key, first)) return true;
@@ -269,7 +275,7 @@ bool UsageReader::take(JsonReader& reader, std::string_view key, JsonToken first
         UsageFields early;
         read_object(reader, first, [&](std::string_view inner, JsonToken value) {
             if (!key_is(inner, "usage")) return false;
-            read_usage(reader, value, early);
+            names_cost_ = read_usage(reader, value, early) || names_cost_;
             return true;
         });
         early.completion_tokens.reset();

@@ -16,10 +16,13 @@ public:
     // value is for the caller to skip.
     bool take(JsonReader& reader, std::string_view key, JsonToken first);
     std::optional<UsageFields> found() const;
+    // Whether any of what was read had a member of a name under which a charge is told.
+    bool names_cost() const { return names_cost_; }
 
 private:
     UsageFields fields_;
     UsageFields timings_;
+    bool names_cost_ = false;
 };
 
 }  // namespace nutgate::proxy
