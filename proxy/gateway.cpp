@@ -182,23 +182,25 @@ struct Gateway::Impl {
         return *key;
     }
 
-    http::Task<Served> serve(http::Exchange& client, Endpoint endpoint) {
-        if (client.request().headers.find("x-cashu")) co_return fail(unsupported_payment());
+    // Empty: it is a token, which is redeemed before anything else.
+    std::optional<Identified> identify(http::Exchange& client, Endpoint endpoint) const {
+        if (client.request().headers.find("x-cashu")) return fail(unsupported_payment());
         const std::string_view credential = credential_of(endpoint, client.request());
-        std::optional<KeyId> key;
-        if (is_token(credential)) {
-            Identified redeemed = co_await redeem(credential);
-            if (!redeemed) co_return fail(std::move(redeemed).error());
-            key = *redeemed;
-        } else {
-            Identified known = authenticate(credential);
-            if (!known) co_return fail(std::move(known).error());
-            key = *known;
-        }
+        if (is_token(credential)) return std::nullopt;
+        return authenticate(credential);
+    }
+
+    http::Task<Served> serve_token(http::Exchange& client, Endpoint endpoint) {
+        Identified redeemed = co_await redeem(credential_of(endpoint, client.request()));
+        if (!redeemed) co_return fail(std::move(redeemed).error());
+        co_return co_await serve(client, endpoint, *redeemed);
+    }
+
+    http::Task<Served> serve(http::Exchange& client, Endpoint endpoint, KeyId key) {
         // It outlives the flight, whose order asks it how much has passed.
         std::unique_ptr<FormPassage> passage;
         if (!client.has_whole_body()) {
-            auto begun = co_await read_body(client, endpoint, *key);
+            auto begun = co_await read_body(client, endpoint, key);
             if (!begun) co_return fail(std::move(begun).error());
             if (begun->is_lost) co_return Served{};
             passage = std::move(begun->passage);
@@ -206,12 +208,12 @@ struct Gateway::Impl {
         auto plan = make_plan(services.models, endpoint, client.request(), passage.get(),
                               services.clock.now());
         if (!plan) co_return fail(std::move(plan).error());
-        if (endpoint == Endpoint::CountTokens) co_return co_await count(client, *key, *plan);
+        if (endpoint == Endpoint::CountTokens) co_return co_await count(client, key, *plan);
         const Model& model = *plan->model;
         const auto slice = slice_of(*plan->order, model, options.first_slice_tokens);
         const Msat needed = ElasticHold::first(plan->price, plan->bounds, slice);
-        auto draw = services.till.draw_at_once(*key, needed);
-        if (!draw) draw.emplace(co_await services.till.draw_of_books(*key, needed));
+        auto draw = services.till.draw_at_once(key, needed);
+        if (!draw) draw.emplace(co_await services.till.draw_of_books(key, needed));
         if (!*draw) {
             co_return fail(refused_draw(draw->error(), model.id.text(), needed, options));
         }
@@ -538,7 +540,15 @@ Gateway::Gateway(Services services, Options options)
 Gateway::~Gateway() = default;
 
 http::Task<void> Gateway::serve(http::Exchange& exchange, Endpoint endpoint) {
-    auto served = co_await impl_->serve(exchange, endpoint);
+    auto key = impl_->identify(exchange, endpoint);
+    Served served;
+    if (!key) {
+        served = co_await impl_->serve_token(exchange, endpoint);
+    } else if (*key) {
+        served = co_await impl_->serve(exchange, endpoint, **key);
+    } else {
+        served = fail(std::move(*key).error());
+    }
     if (served) co_return;
     (void)co_await exchange.respond(
         error_response(endpoint, served.error().why(), exchange.request().request_id));

@@ -28,14 +28,29 @@ std::int64_t place_of(const std::array<T, N>& stored, T value) {
     return std::ranges::find(stored, value) - stored.begin();
 }
 
-void put(Bytes& packed, std::uint64_t number) {
-    while (number >= 0x80) {
-        packed.push_back(static_cast<std::byte>((number & 0x7F) | 0x80));
-        number >>= 7;
+// One row, in a place of its own until it is whole: a row has some dozen numbers.
+class RowPacker {
+public:
+    void put(std::uint64_t number) {
+        while (number >= 0x80) {
+            *at_++ = static_cast<std::byte>((number & 0x7F) | 0x80);
+            number >>= 7;
+        }
+        *at_++ = static_cast<std::byte>(number);
     }
-    packed.push_back(static_cast<std::byte>(number));
-}
-void put(Bytes& packed, std::int64_t number) { put(packed, static_cast<std::uint64_t>(number)); }
+    void put(std::int64_t number) { put(static_cast<std::uint64_t>(number)); }
+    void append_to(Bytes& packed) const {
+        const std::byte* const end = at_;
+        packed.insert(packed.end(), bytes_.data(), end);
+    }
+
+private:
+    static constexpr std::size_t kNumbersMax = 11 + 3 * kPriceKinds;
+    static constexpr std::size_t kNumberBytesMax = 10;
+
+    std::array<std::byte, kNumbersMax * kNumberBytesMax> bytes_;
+    std::byte* at_ = bytes_.data();
+};
 
 // 0, -1, 1, -2, … as 0, 1, 2, 3, …: a clock may have been put back.
 std::uint64_t zigzag(std::int64_t number) {
@@ -75,22 +90,24 @@ StoredUsage to_stored(const UsageRow& row, Msat charged) {
 }
 
 void pack(Bytes& packed, Time begins, const StoredUsage& row) {
-    put(packed, kRowFormat);
-    put(packed, zigzag(to_unix_milliseconds(row.at) - to_unix_milliseconds(begins)));
-    put(packed, row.model);
-    put(packed, row.upstream);
-    put(packed, row.endpoint);
-    put(packed, place_of(kStoredSources, row.source));
-    put(packed, row.input);
-    put(packed, row.output);
-    put(packed, row.charged.raw());
-    put(packed, row.upstream_cost ? static_cast<std::uint64_t>(row.upstream_cost->raw()) + 1 : 0);
-    put(packed, static_cast<std::uint64_t>(row.item_count));
+    RowPacker packer;
+    packer.put(kRowFormat);
+    packer.put(zigzag(to_unix_milliseconds(row.at) - to_unix_milliseconds(begins)));
+    packer.put(row.model);
+    packer.put(row.upstream);
+    packer.put(row.endpoint);
+    packer.put(place_of(kStoredSources, row.source));
+    packer.put(row.input);
+    packer.put(row.output);
+    packer.put(row.charged.raw());
+    packer.put(row.upstream_cost ? static_cast<std::uint64_t>(row.upstream_cost->raw()) + 1 : 0);
+    packer.put(static_cast<std::uint64_t>(row.item_count));
     for (const StoredUsageItem& item : row.items()) {
-        put(packed, place_of(kStoredKinds, item.kind));
-        put(packed, item.count);
-        put(packed, item.msat_per_million);
+        packer.put(place_of(kStoredKinds, item.kind));
+        packer.put(item.count);
+        packer.put(item.msat_per_million);
     }
+    packer.append_to(packed);
 }
 
 std::optional<StoredUsage> UsageUnpacker::next() {
