@@ -2,17 +2,60 @@
 
 #include <nlohmann/json.hpp>
 
+#include "nutgate/base/pen.h"
 #include "nutgate/base/plain_run.h"
 
 namespace nutgate::http {
 
+namespace {
+
+// As JSON, quotes included, no byte becomes more than "\u0000".
+constexpr std::size_t kByteAsJsonMax = 6;
+
+std::size_t quoted_bytes_max(std::string_view text) { return kByteAsJsonMax * text.size() + 2; }
+
+// Nearly every text is as it is. One beyond ASCII is looked at, since it may not be UTF-8.
+bool is_as_it_is(std::string_view text) { return plain_run(text) == text.size(); }
+
+std::string escaped(std::string_view text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+void put_quoted(Pen& json, std::string_view text) {
+    if (!is_as_it_is(text)) return json.put(escaped(text));
+    json.put('"');
+    json.put(text);
+    json.put('"');
+}
+
+std::string error_object(const ApiError& error) {
+    constexpr std::size_t kNamesBytesMax = 64;
+    std::string json;
+    Pen pen{json, kNamesBytesMax + quoted_bytes_max(error.message) + quoted_bytes_max(error.type) +
+                      quoted_bytes_max(error.code) +
+                      (error.param ? quoted_bytes_max(*error.param) : 0)};
+    pen.put("{\"message\":");
+    put_quoted(pen, error.message);
+    pen.put(",\"type\":");
+    put_quoted(pen, error.type);
+    pen.put(",\"code\":");
+    put_quoted(pen, error.code);
+    if (error.param) {
+        pen.put(",\"param\":");
+        put_quoted(pen, *error.param);
+    }
+    pen.put('}');
+    pen.finish();
+    return json;
+}
+
+}  // namespace
+
 void append_json_quote(std::string& json, std::string_view text) {
-    // Nearly every text is as it is, and each error has a handful of them. One beyond ASCII is
-    // looked at, since it may not be UTF-8.
-    if (plain_run(text) == text.size()) {
+    if (is_as_it_is(text)) {
         json.append(1, '"').append(text).append(1, '"');
     } else {
-        json += nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+        json += escaped(text);
     }
 }
 
@@ -24,34 +67,28 @@ std::string json_quote(std::string_view text) {
 }
 
 std::string to_json(const ApiError& error, std::string_view request_id) {
-    constexpr std::size_t kUsualBytes = 800;
-    std::string body;
-    body.reserve(kUsualBytes);
-    body += "{\"error\":";
-    const auto begin = body.size();
-    body += "{\"message\":";
-    append_json_quote(body, error.message);
-    body += ",\"type\":";
-    append_json_quote(body, error.type);
-    body += ",\"code\":";
-    append_json_quote(body, error.code);
-    if (error.param) {
-        body += ",\"param\":";
-        append_json_quote(body, *error.param);
-    }
-    body += '}';
-    const auto size = body.size() - begin;
-
-    body += ",\"detail\":{\"error\":";
-    body.append(body, begin, size);
+    constexpr std::size_t kNamesBytesMax = 64;
+    const std::string object = error_object(error);
+    std::size_t most = kNamesBytesMax + 2 * object.size() + quoted_bytes_max(request_id);
     for (const auto& [name, value] : error.detail) {
-        body += ',';
-        append_json_quote(body, name);
-        body.append(1, ':').append(value);
+        most += quoted_bytes_max(name) + value.size() + 2;
     }
-    body += "},\"request_id\":";
-    append_json_quote(body, request_id);
-    body += '}';
+    std::string body;
+    Pen pen{body, most};
+    pen.put("{\"error\":");
+    pen.put(object);
+    pen.put(",\"detail\":{\"error\":");
+    pen.put(object);
+    for (const auto& [name, value] : error.detail) {
+        pen.put(',');
+        put_quoted(pen, name);
+        pen.put(':');
+        pen.put(value);
+    }
+    pen.put("},\"request_id\":");
+    put_quoted(pen, request_id);
+    pen.put('}');
+    pen.finish();
     return body;
 }
 

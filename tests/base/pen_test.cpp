@@ -15,6 +15,7 @@ TEST_CASE("pen: writes behind what is there, and leaves nothing behind it") {
     pen.put(',');
     pen.put(std::string_view{"view"});
     pen.put(std::string{});
+    pen.put(std::string_view{});
     pen.put(-7);
     pen.finish();
     CHECK(text == "begin literal,view-7");

@@ -52,6 +52,7 @@ public:
 private:
     void put_bytes(const char* bytes, std::size_t size) {
         VERIFY(size <= static_cast<std::size_t>(end_ - at_));
+        if (size == 0) return;  // There may be nothing at `bytes`.
         std::memcpy(at_, bytes, size);
         at_ += size;
     }
