@@ -115,24 +115,6 @@ void put_in_order(std::vector<Edit>& edits) {
     std::stable_sort(edits.begin(), edits.end(), is_before);
 }
 
-// What becomes of the text behind `at`, before which there is no edit.
-std::string edited_from(std::size_t at, std::string_view text, const std::vector<Edit>& edits) {
-    VERIFY(at <= text.size());
-    std::size_t grown = text.size() - at;
-    for (const Edit& edit : edits) grown += edit.replacement.size();
-    std::string changed;
-    changed.reserve(grown);
-    for (const Edit& edit : edits) {
-        VERIFY(edit.where.begin >= at && edit.where.end >= edit.where.begin);
-        changed += text.substr(at, edit.where.begin - at);
-        changed += edit.replacement;
-        at = edit.where.end;
-    }
-    VERIFY(at <= text.size());
-    changed += text.substr(at);
-    return changed;
-}
-
 }  // namespace
 
 JsonToken JsonReader::fail() {
@@ -363,16 +345,20 @@ std::optional<std::int64_t> json_integer(std::string_view raw) {
 
 std::string apply_edits(std::string_view text, std::vector<Edit> edits) {
     put_in_order(edits);
-    return edited_from(0, text, edits);
-}
-
-void edit_in_place(std::string& text, std::vector<Edit> edits) {
-    if (edits.empty()) return;
-    put_in_order(edits);
-    const std::size_t first = edits.front().where.begin;
-    const std::string tail = edited_from(first, text, edits);
-    text.resize(first);
-    text += tail;
+    std::size_t grown = text.size();
+    for (const Edit& edit : edits) grown += edit.replacement.size();
+    std::string changed;
+    changed.reserve(grown);
+    std::size_t at = 0;
+    for (const Edit& edit : edits) {
+        VERIFY(edit.where.begin >= at && edit.where.end >= edit.where.begin);
+        changed += text.substr(at, edit.where.begin - at);
+        changed += edit.replacement;
+        at = edit.where.end;
+    }
+    VERIFY(at <= text.size());
+    changed += text.substr(at);
+    return changed;
 }
 
 }  // namespace nutgate::proxy

@@ -129,7 +129,5 @@ struct Edit {
 };
 // Edits do not overlap; their order does not matter.
 std::string apply_edits(std::string_view text, std::vector<Edit> edits);
-// The same in its own place: what stands before the first of them is not moved.
-void edit_in_place(std::string& text, std::vector<Edit> edits);
 
 }  // namespace nutgate::proxy

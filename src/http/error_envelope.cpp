@@ -51,19 +51,11 @@ std::string error_object(const ApiError& error) {
 
 }  // namespace
 
-void append_json_quote(std::string& json, std::string_view text) {
-    if (is_as_it_is(text)) {
-        json.append(1, '"').append(text).append(1, '"');
-    } else {
-        json += escaped(text);
-    }
-}
-
 std::string json_quote(std::string_view text) {
+    if (!is_as_it_is(text)) return escaped(text);
     std::string json;
     json.reserve(text.size() + 2);
-    append_json_quote(json, text);
-    return json;
+    return json.append(1, '"').append(text).append(1, '"');
 }
 
 std::string to_json(const ApiError& error, std::string_view request_id) {

@@ -88,6 +88,32 @@ TEST_CASE("report: what the upstream says under our names is kept under others")
     CHECK(json::parse(splice_receipt(R"({"metadata":"text"})", receipt()))["metadata"] == "text");
 }
 
+TEST_CASE("report: the largest numbers and long words have their room, in each dialect") {
+    constexpr std::int64_t kLarge = 4'000'000'000'000'000'000;
+    const Msat most = *Msat::from_raw(Msat::kMax);
+    const std::string word(300, 'w');
+    Receipt large{.cost = {.total = most, .input = most, .input_cached = most, .output = most},
+                  .metered = {.usage = {.in_uncached = kLarge, .out_text = kLarge},
+                              .source = UsageSource::UpstreamPartial},
+                  .remaining = most,
+                  .provider = std::string(300, '"')};
+    large.cost.base = large.cost.cache_writes = most;
+    large.stopped = word;
+    for (const UsageNames names :
+         {UsageNames::Prompt, UsageNames::Input, UsageNames::Image, UsageNames::Message}) {
+        large.names = names;
+        for (const char* answer : {"{}", R"({"usage":null,"metadata":null})",
+                                   R"({"metadata":{},"usage":{"prompt_tokens":1}})",
+                                   R"({"usage":{"cost":1,"cost_sats":2},"provider":"p"})"}) {
+            const json body = json::parse(splice_receipt(answer, large));
+            CHECK(body["usage"]["cost"]["total_msats"] == most.raw());
+            CHECK(body["metadata"]["routstr"]["stopped"] == word);
+        }
+        const std::string event = receipt_event(SseMeter{SseMeter::Options{}}, large);
+        CHECK(event.find("remaining_balance_msats") != std::string::npos);
+    }
+}
+
 TEST_CASE("report: what is no JSON object stays as it is") {
     for (const std::string text : {"", "[]", "{\"a\":", "hello", "{} {}"}) {
         CHECK(splice_receipt(text, receipt()) == text);

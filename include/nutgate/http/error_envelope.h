@@ -33,6 +33,5 @@ Response to_response(const ApiError& error, std::string_view request_id);
 
 // `text` as a JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD.
 std::string json_quote(std::string_view text);
-void append_json_quote(std::string& json, std::string_view text);
 
 }  // namespace nutgate::http
