@@ -10,7 +10,8 @@ namespace nutgate::proxy {
 namespace {
 
 constexpr std::size_t kBatchMax = 1024;    // Slices: a commit is not to take for ever.
-constexpr std::size_t kSpareRowsMax = 64;  // Some 20 KB, of each key in use.
+constexpr std::size_t kSpareRowsMin = 64;  // Some 20 KB, of each key in use.
+constexpr std::size_t kSpareTimesMax = 4;  // Of what the last batch of a key took.
 
 }  // namespace
 
@@ -116,8 +117,9 @@ void Till::Impl::batch_ended(const std::optional<store::StoreFailure>& failure) 
         for (std::size_t i = 0; i < posting.size(); ++i) {
             Slice& slice = *posting[i];
             SliceCharge charge = *std::exchange(slice.posting, std::nullopt);
+            const auto worth = std::max(kSpareRowsMin, kSpareTimesMax * charge.rows.size());
             charge.rows.clear();
-            if (charge.rows.capacity() <= kSpareRowsMax) slice.spare = std::move(charge.rows);
+            if (charge.rows.capacity() <= worth) slice.spare = std::move(charge.rows);
             unposted_charges -= static_cast<std::size_t>(charge.requests);
             report(charge, posted[i]);
             if (posted[i].refusal) continue;
