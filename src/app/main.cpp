@@ -7,10 +7,6 @@
 
 #include "commands.h"
 
-#ifdef NUTGATE_MIMALLOC
-#include <mimalloc.h>
-#endif
-
 using namespace nutgate::app;
 
 namespace {
@@ -316,23 +312,9 @@ bool knows(const CLI::App& app, std::string_view word) {
            std::ranges::any_of(commands, [&](const auto* c) { return c->get_name() == word; });
 }
 
-// Memory that is free goes back to the system at once, not with what its thread does next: eight
-// threads of the control plane would each keep what its largest operation took, for as long as it
-// has nothing to do. MIMALLOC_* variables go before.
-void give_memory_back_at_once() {
-#ifdef NUTGATE_MIMALLOC
-#if MI_MALLOC_VERSION >= 210
-    mi_option_set_default(mi_option_purge_delay, 0);
-#else
-    mi_option_set_default(mi_option_decommit_delay, 0);
-#endif
-#endif
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-    give_memory_back_at_once();
     Arguments arguments;
     int result = kDone;
     CLI::App app{"Nutgate sells AI capacity for sats.", "nutgate"};

@@ -1,9 +1,17 @@
 #include "nutgate/base/work_pool.h"
 
+#include <chrono>
 #include <pthread.h>
 #include <utility>
 
+#include "nutgate/base/memory.h"
+
 namespace nutgate {
+namespace {
+
+constexpr std::chrono::milliseconds kRestsAfter{100};
+
+}  // namespace
 
 void name_this_thread(const std::string& name) {
     constexpr std::size_t kNameMax = 15;  // The kernel's.
@@ -46,11 +54,20 @@ bool WorkPool::submit(Job job) {
     return true;
 }
 
+void WorkPool::wait_for_job(Lock& lock) {
+    const auto is_wanted = [this] { return is_closing_ || !queue_.empty(); };
+    if (changed_.wait_for(lock, kRestsAfter, is_wanted)) return;
+    lock.unlock();
+    give_back_free_memory();
+    lock.lock();
+    changed_.wait(lock, is_wanted);
+}
+
 void WorkPool::run() {
-    std::unique_lock lock{mutex_};
+    Lock lock{mutex_};
     for (;;) {
         ++free_threads_;
-        changed_.wait(lock, [this] { return is_closing_ || !queue_.empty(); });
+        wait_for_job(lock);
         --free_threads_;
         if (queue_.empty()) return;
         auto job = std::move(queue_.front());

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "nutgate/base/log.h"
+#include "nutgate/base/memory.h"
 #include "server_connection.h"
 
 namespace nutgate::http {
@@ -77,7 +78,7 @@ void ServerShared::drop_connection() {
 }
 
 Core::Core(ServerShared& shared, std::size_t number)
-    : server{shared}, number_{number}, work_{io.get_executor()} {}
+    : server{shared}, number_{number}, work_{io.get_executor()}, tending_{io} {}
 
 Core::~Core() { stop_and_join(); }
 
@@ -85,8 +86,20 @@ void Core::start() {
     thread_ = std::jthread{[this] {
         name_this_thread("data-" + server.options.name + "-" + std::to_string(number_));
         if (server.options.on_data_thread_start) server.options.on_data_thread_start();
+        tend_memory();
         io.run();
     }};
+}
+
+// What thousands of streams have left does not stay until there are as many again.
+void Core::tend_memory() {
+    constexpr std::chrono::seconds kEvery{1};
+    tending_.expires_after(kEvery);
+    tending_.async_wait([this](const NetError& error) {
+        if (error) return;
+        give_back_free_memory();
+        tend_memory();
+    });
 }
 
 void Core::stop_and_join() {

@@ -92,9 +92,11 @@ private:
         boost::asio::cancellation_signal cancel;
     };
     void run_connection(Socket socket);
+    void tend_memory();
 
     const std::size_t number_;
     boost::asio::executor_work_guard<Executor> work_;
+    Timer tending_;
     std::map<const Connection*, std::unique_ptr<Entry>> entries_;
     bool is_draining_ = false;
     std::time_t date_of_ = 0;

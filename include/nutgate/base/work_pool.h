@@ -1,6 +1,8 @@
 // Threads for work that blocks, and a bounded queue before them: what must not run on a data
 // thread, a watcher's or the scheduler's runs here.
 //
+// A thread that has had nothing to do for a moment gives back what memory its jobs have left.
+//
 // Thread-safe. The destructor calls what still waits, as closing, and joins.
 #pragma once
 
@@ -34,7 +36,9 @@ public:
     [[nodiscard]] bool submit(Job job);
 
 private:
+    using Lock = std::unique_lock<std::mutex>;
     void run();
+    void wait_for_job(Lock& lock);
 
     const std::size_t queue_max_;
     mutable std::mutex mutex_;
