@@ -77,6 +77,7 @@ class Books:
             self.database.execute("PRAGMA " + pragma)
         self.sources = [self.one("SELECT * FROM account WHERE name = ?", name) for name in sources]
         self.charge = self.one("SELECT * FROM transfer WHERE debit = ?", self.sources[0]["id"])
+        self.usage = self.one("SELECT * FROM usage_batch WHERE transfer = ?", self.charge["number"])
 
     def __enter__(self) -> "Books":
         return self
@@ -106,7 +107,7 @@ class Books:
     def fill(self, ids: list[bytes], source: bytes) -> int:
         indexes = self.database.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL "
-            "AND tbl_name IN ('transfer', 'api_key')").fetchall()
+            "AND tbl_name IN ('transfer', 'api_key', 'usage_batch')").fetchall()
         self.database.execute("BEGIN")
         for index in indexes:
             self.database.execute(f"DROP INDEX {index['name']}")
@@ -146,9 +147,11 @@ class Books:
             "credit": f"{first} + new_key.i", "amount": str(funds), "reason": "'payment'",
         }, f"new_key JOIN source ON source.i = new_key.i % {SOURCES} ORDER BY new_key.i")
         for turn in range(CHARGES_PER_KEY):
-            self.insert("transfer", self.charge, {
-                "number": f"{number} + {(turn + 1) * count} + i", "debit": f"{first} + i"},
-                "new_key ORDER BY i")
+            charge = f"{number} + {(turn + 1) * count} + i"
+            self.insert("transfer", self.charge, {"number": charge, "debit": f"{first} + i"},
+                        "new_key ORDER BY i")
+            self.insert("usage_batch", self.usage, {"transfer": charge, "payer": "id"},
+                        "new_key ORDER BY i")
         self.database.execute(
             "UPDATE account SET debits = debits + ? * (SELECT COUNT(*) FROM new_key JOIN source "
             f"ON source.i = new_key.i % {SOURCES} WHERE source.account = account.id) "
