@@ -36,15 +36,22 @@ private:
         Database::Done done;
         std::optional<StoreFailure> failure;  // Set: it is out, and its neighbours run without it.
     };
-    enum class Ran { Finished, TransactionLost };
+    // What undoes the work of a job that is not to be committed: its own savepoint, or the end of
+    // the whole transaction.
+    enum class Undo { ByItself, WithAll };
+    // Mixed: of several without savepoints one is not to be committed.
+    enum class Ran { Finished, TransactionLost, Mixed };
+    enum class Did { Work, Nothing, LoseTransaction };
 
     // False, and the job is still the caller's, if too many wait.
     bool enqueue(Job& job);
     void run();
     std::vector<Job> next_group();
     void run_group(std::vector<Job>& group);
-    Ran try_group(std::vector<Job>& group);
-    Ran run_job(Job& job);
+    Ran try_group(std::vector<Job>& group, Undo undo);
+    Ran run_jobs(std::vector<Job>& group, Undo undo);
+    Did run_body(Job& job);
+    Did run_in_savepoint(Job& job);
 
     // Constant after construction.
     const OpenOptions options_;
