@@ -57,18 +57,38 @@ TEST_CASE_TEMPLATE_DEFINE("store: who rolls back leaves nothing, and its neighbo
     World world;
     const auto database = world.open();
     create_counter(*database);
-    const auto all = submit_group(*database, 20, [](int i, Tx& tx) {
-        increment(tx);
-        return i % 2 == 0;
-    });
-    for (const auto& one : all) CHECK_FALSE(one->failure.has_value());
-    CHECK_EQ(counter(*database), 10);
+    // The first of them does its work, and then the first two do not.
+    for (const int first : {0, 2}) {
+        const auto before = counter(*database);
+        const auto all = submit_group(*database, 20, [first](int i, Tx& tx) {
+            increment(tx);
+            return i >= first && i % 2 == 0;
+        });
+        for (const auto& one : all) CHECK_FALSE(one->failure.has_value());
+        CHECK_EQ(counter(*database), before + 10 - first / 2);
+    }
+    const auto there = counter(*database);
     const auto stopped = database->transact([](Tx& tx) -> Outcome {
         increment(tx);
         return fail(Stop{});
     });
     CHECK_FALSE(stopped.error().failure.has_value());
-    CHECK_EQ(counter(*database), 10);
+    CHECK_EQ(counter(*database), there);
+}
+
+TEST_CASE_TEMPLATE_DEFINE("store: where all do their work, nobody's is done twice", World,
+                          store_contract_once) {
+    World world;
+    const auto database = world.open();
+    create_counter(*database);
+    std::array<int, 20> runs{};
+    submit_group(*database, 20, [&runs](int i, Tx& tx) {
+        ++runs.at(static_cast<std::size_t>(i));
+        increment(tx);
+        return true;
+    });
+    for (const int times : runs) CHECK_EQ(times, 1);
+    CHECK_EQ(counter(*database), 20);
 }
 
 TEST_CASE_TEMPLATE_DEFINE("store: a body that fails is answered so and poisons no neighbour", World,
@@ -309,6 +329,7 @@ TEST_CASE_TEMPLATE_DEFINE("store: a backup is the database, of one moment, besid
 #define NUTGATE_STORE_CONTRACT(World)                                  \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_race, World);             \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_rollback, World);         \
+    TEST_CASE_TEMPLATE_INVOKE(store_contract_once, World);             \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_failure, World);          \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_swallowed, World);        \
     TEST_CASE_TEMPLATE_INVOKE(store_contract_snapshot, World);         \
