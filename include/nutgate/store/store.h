@@ -152,9 +152,9 @@ public:
 
     // Runs `body` in one serializable transaction and returns what it returned: a value commits,
     // a failure rolls back. `body` may run on another thread while its caller waits, together with
-    // other callers' bodies under one commit, and more than once, when the engine reports a
-    // conflict; so it must have no effect but through its Tx, and moves nothing out of its
-    // captures.
+    // other callers' bodies under one commit, and more than once: when the engine reports a
+    // conflict, or one of the others is not to be committed. So it must have no effect but through
+    // its Tx, and moves nothing out of its captures.
     //
     // Thread-safe. Returns the body's error type made from StoreFailure if the database failed.
     // A commit whose fate is unknown counts as failed: every write that matters carries an id of
