@@ -16,7 +16,6 @@ import secrets
 import sqlite3
 
 import harness
-from targets import cost_msat
 
 # What one invoice can put on a key; and what all filled keys get together, so that each of 10⁶ can
 # pay for more than a thousand answers.
@@ -123,7 +122,7 @@ class Books:
 
     def fill_keys(self, source: bytes) -> None:
         like = self.one("SELECT * FROM api_key WHERE id = ?", source)
-        spent = str(CHARGES_PER_KEY * cost_msat())
+        spent = str(CHARGES_PER_KEY * self.charge["amount"])
         selected = {"id": "id"}
         for name in ("limit_spent", "total_spent"):
             if like.get(name):
@@ -133,7 +132,7 @@ class Books:
         self.insert("api_key", like, selected, "new_key")
 
     def fill_books(self, count: int) -> None:
-        funds, cost = FUNDS_MSAT // count, cost_msat()
+        funds, cost = FUNDS_MSAT // count, self.charge["amount"]
         first = self.one("SELECT MAX(id) + 1 AS n FROM account")["n"]
         number = self.one("SELECT MAX(number) + 1 AS n FROM transfer")["n"]
         self.insert("account", {**self.sources[0], "held": 0}, {
