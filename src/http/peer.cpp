@@ -10,8 +10,14 @@
 
 #include "head_reader.h"
 #include "nutgate/base/verify.h"
+#include "nutgate/http/url.h"
 
 namespace nutgate::http {
+
+bool is_network(std::string_view text) {
+    return TrustedProxies{{std::string{text}}}.malformed().empty();
+}
+
 TrustedProxies::TrustedProxies(const std::vector<std::string>& texts) {
     for (const std::string& text : texts) {
         const auto slash = text.find('/');

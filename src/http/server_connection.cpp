@@ -95,6 +95,8 @@ void Connection::finished() {
 
 // True if the connection goes on to a next request.
 Task<bool> Connection::serve_one() {
+    // What is refused before its method is known is answered as a GET: with a body.
+    request_.method = Method::Get;
     request_.request_id.clear();
     request_.headers.clear();
     shed_body();

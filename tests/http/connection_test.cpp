@@ -64,6 +64,17 @@ TEST_CASE("connection: HEAD has the head of GET and no body, OPTIONS of a known 
     CHECK(body_of(client.read_answer()) == "name=x");
 }
 
+TEST_CASE("connection: what is refused behind a HEAD has its body all the same") {
+    ServerFixture fixture{small_options()};
+    for (const std::string refused : {"PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n", "GET /\r\n\r\n"}) {
+        auto client = fixture.connect();
+        client.send("HEAD /path/abc HTTP/1.1\r\nHost: a\r\n\r\n");
+        CHECK(has_status(client.read_until("\r\n\r\n"), 200));
+        client.send(refused);
+        CHECK(client.read_to_end().find("\r\n\r\n{\"error\"") != std::string::npos);
+    }
+}
+
 TEST_CASE("connection: the client may name its request, if the name is harmless") {
     ServerFixture fixture;
     const auto id_of = [&fixture](const std::string& header) {

@@ -81,6 +81,8 @@ public:
     virtual std::optional<Result<std::string_view, UpstreamFailure>> read_at_once() { return {}; }
     // Whether the upstream was sent all of what this answers.
     virtual bool has_whole_request() const { return true; }
+    // Whether no upstream said it: the request was refused before one was asked.
+    virtual bool is_our_own() const { return false; }
 };
 
 // Thread-safe: each data thread has connections of its own.

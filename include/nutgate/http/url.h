@@ -26,4 +26,7 @@ std::optional<Url> parse_url(std::string_view text);
 // True for 127.0.0.0/8, ::1 and "localhost": by name or literal, nothing is resolved.
 bool is_loopback_host(std::string_view host);
 
+// An address, or a network as in "10.0.0.0/8".
+bool is_network(std::string_view text);
+
 }  // namespace nutgate::http
