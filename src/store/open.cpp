@@ -70,7 +70,8 @@ Result<std::unique_ptr<Database>, StoreFailure> open_read_only(const std::string
     }
 }
 
-Result<void, StoreFailure> back_up(Database& database, const std::string& path) {
+Result<void, StoreFailure> back_up(Database& database, const std::string& path,
+                                   const Prepare& prepare) {
     const std::string partial = path + ".partial";
     const int file = ::open(partial.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
     if (file < 0) return fail(system_failure("cannot create " + partial));
@@ -78,6 +79,11 @@ Result<void, StoreFailure> back_up(Database& database, const std::string& path) 
     const Unlink unlink{partial};
 
     TRY_VOID(database.copy_to(partial));
+    if (prepare) {
+        // When it is closed all of it is in the one file.
+        TRY(const auto copy, open("sqlite:" + partial));
+        TRY_VOID(prepare(*copy));
+    }
     if (!sync(partial)) return fail(system_failure("cannot sync " + partial));
     // Unlike a rename, a link never replaces what has the name already.
     if (::link(partial.c_str(), path.c_str()) != 0) {

@@ -142,7 +142,9 @@ Writer::Ran Writer::run_jobs(std::vector<Job>& group, Undo undo) {
     bool has_work = false;  // In this transaction.
     for (Job& job : group) {
         if (job.failure) continue;
-        switch (undo == Undo::ByItself ? run_in_savepoint(job) : run_body(job)) {
+        Did did = options_.rehearses ? rehearse(job) : Did::Work;
+        if (did == Did::Work) did = undo == Undo::ByItself ? run_in_savepoint(job) : run_body(job);
+        switch (did) {
             case Did::Work:
                 has_work = true;
                 break;
@@ -178,6 +180,20 @@ Writer::Did Writer::run_body(Job& job) {
         return Did::LoseTransaction;
     }
     return commit && !job.failure ? Did::Work : Did::Nothing;
+}
+
+// Work: it may run now, whatever it said. What failed already does not run again.
+Writer::Did Writer::rehearse(Job& job) {
+    try {
+        connection_->run("SAVEPOINT rehearsal");
+        if (run_body(job) == Did::LoseTransaction) return Did::LoseTransaction;
+        connection_->run("ROLLBACK TO rehearsal");
+        connection_->run("RELEASE rehearsal");
+        return job.failure ? Did::Nothing : Did::Work;
+    } catch (const StoreFailure& failure) {
+        if (!job.failure) job.failure = failure;
+        return Did::LoseTransaction;
+    }
 }
 
 Writer::Did Writer::run_in_savepoint(Job& job) {

@@ -1,7 +1,8 @@
 // The one thread that writes ("store-writer"), and its queue: group commit.
 //
-// It takes all transactions that wait, runs each in a savepoint of one SQLite transaction, commits
-// once, and then answers all of them: a commit costs an fsync, whoever waits shares it.
+// It takes all transactions that wait, runs them in one of SQLite's, commits once, and then answers
+// all of them: a commit costs an fsync, whoever waits shares it. If one of them is not to be
+// committed, all run again, each in a savepoint of its own.
 //
 // Thread-safe.
 #pragma once
@@ -51,6 +52,7 @@ private:
     Ran try_group(std::vector<Job>& group, Undo undo);
     Ran run_jobs(std::vector<Job>& group, Undo undo);
     Did run_body(Job& job);
+    Did rehearse(Job& job);
     Did run_in_savepoint(Job& job);
 
     // Constant after construction.

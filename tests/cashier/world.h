@@ -122,7 +122,8 @@ class OutsideMint {
 public:
     OutsideMint(const std::string& address, FakeLightning& lightning, const Clock& clock, int seed,
                 std::uint64_t input_fee_ppk = 0,
-                std::unique_ptr<store::Database> database = *store::open("sqlite::memory:"))
+                std::unique_ptr<store::Database> database = *store::open("sqlite::memory:",
+                                                                         {.rehearses = true}))
         : url{*cashu::MintUrl::parse(address)},
           database_{std::move(database)},
           seed_{test_seed(seed)},
@@ -410,7 +411,8 @@ private:
     const int seed_;
     crypto::SystemRandom random_;
     metrics::Registry metrics_;
-    std::unique_ptr<store::Database> database_ = *store::open("sqlite::memory:");
+    std::unique_ptr<store::Database> database_ =
+        *store::open("sqlite::memory:", {.rehearses = true});
     NoBooks books_;
     std::unique_ptr<cashu::MintClient> client_;
     std::unique_ptr<cashu::Wallet> wallet_;
@@ -509,7 +511,8 @@ struct World {
 
     FixedClock clock;
     FakeLightning lightning{clock};
-    std::unique_ptr<store::Database> database = *store::open("sqlite::memory:");
+    std::unique_ptr<store::Database> database =
+        *store::open("sqlite::memory:", {.rehearses = true});
     std::vector<std::unique_ptr<OutsideMint>> outside;  // The trusted ones first.
     std::unique_ptr<Node> node;
     Customer customer{clock};

@@ -32,7 +32,8 @@ constexpr Time kWednesday = from_unix_seconds(1'794'996'000);
 struct World {
     test::FixedClock clock{kWednesday};
     test::SeededRandom random{1};
-    std::unique_ptr<store::Database> database = *store::open("sqlite::memory:");
+    std::unique_ptr<store::Database> database =
+        *store::open("sqlite::memory:", {.rehearses = true});
     Keyring keyring{seed_of(7), clock};
 
     World() { REQUIRE(Keyring::migrate(*database)); }

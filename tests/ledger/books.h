@@ -45,7 +45,7 @@ struct Books {
     bool tampered = false;  // The test has broken them, and looks for the faults itself.
 
     explicit Books(const std::string& url = "sqlite::memory:")
-        : database{store::open(url).value()} {
+        : database{store::open(url, {.rehearses = true}).value()} {
         REQUIRE(Ledger::migrate(*database));
         REQUIRE(transfer(1, kMint, kAlice, 1000_msat, "deposit"));
     }

@@ -237,6 +237,27 @@ TEST_CASE("sqlite: a queue that is full answers at once") {
     CHECK_EQ(counter(*database), 3);
 }
 
+TEST_CASE("sqlite: a database that rehearses runs a body twice, and what it did is there once") {
+    const TempDir folder;
+    const auto database = open(folder, {.rehearses = true});
+    create_counter(*database);
+    int runs = 0;
+    const auto commit = [&](bool commits) {
+        Submitted one;
+        one.submit(*database, [&](Tx& tx) {
+            ++runs;
+            increment(tx);
+            return commits;
+        });
+        one.answered.wait();
+    };
+    commit(true);
+    CHECK_EQ(runs, 2);
+    CHECK_EQ(counter(*database), 1);
+    commit(false);
+    CHECK_EQ(counter(*database), 1);
+}
+
 TEST_CASE("sqlite: more reads than connections wait, and not for ever") {
     const TempDir folder;
     const auto database = open(folder, {.busy_timeout = Milliseconds{50}, .readers_max = 1});

@@ -52,7 +52,7 @@ public:
     explicit WalletWorld(FakeMint::Options options = {}) : mint{options}, other{as_other(options)} {
         mint.connect([this](const PaymentHash& hash) { other.pay(hash); });
         other.connect([this](const PaymentHash& hash) { mint.pay(hash); });
-        database = store::open("sqlite::memory:").value();
+        database = store::open("sqlite::memory:", {.rehearses = true}).value();
         VERIFY(cashu::Wallet::migrate(*database).has_value());
         RecordingSettler::migrate(*database);
         reopen(*database);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,9 @@ struct OpenOptions {
     std::size_t readers_max = 8;      // Reads at once; the next one waits.
     std::size_t queue_max = 16384;    // Transactions waiting; one more is a StoreFailure.
     std::size_t group_max = 256;      // Transactions under one commit.
+    // For tests: each body runs twice, the first time for nothing. A body may run again whenever a
+    // neighbour does not commit, which is too rare for a test to meet by itself.
+    bool rehearses = false;
 };
 
 // `url` is "sqlite:PATH" or "sqlite::memory:" (a file of its own that is gone with the Database).
@@ -30,6 +34,9 @@ Result<std::unique_ptr<Database>, StoreFailure> open_read_only(const std::string
 
 // A consistent copy of a database in use, as one file, for its owner's eyes only, that did not
 // exist before. It appears under its name when it is complete and on the disk, or not at all.
-Result<void, StoreFailure> back_up(Database& database, const std::string& path);
+// `prepare`, where there is one, changes the copy before that.
+using Prepare = std::function<Result<void, StoreFailure>(Database& copy)>;
+Result<void, StoreFailure> back_up(Database& database, const std::string& path,
+                                   const Prepare& prepare = {});
 
 }  // namespace nutgate::store
