@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "nutgate/base/json_depth.h"
+
 namespace nutgate::lightning {
 namespace {
 
@@ -18,6 +20,7 @@ std::optional<ByteArray<32>> array_of(const Bytes& bytes) {
 }  // namespace
 
 Json parse_json(std::string_view text) {
+    if (nests_too_deep(text)) return Json{};
     auto json = Json::parse(text, nullptr, false);
     return json.is_discarded() ? Json{} : json;
 }

@@ -1,5 +1,6 @@
 #include "protocol/json_reader.h"
 
+#include "nutgate/base/json_depth.h"
 #include "nutgate/cashu/token.h"
 
 namespace nutgate::cashu::wire {
@@ -15,6 +16,10 @@ const std::vector<Json> kNoItems;
 Reader::Reader(std::string_view text, Root root) {
     if (text.size() > kBodyBytesMax) {
         fail_with(Code::TooLarge, "");
+        return;
+    }
+    if (nests_too_deep(text)) {
+        fail_with(Code::NotJson, "");
         return;
     }
     root_ = Json::parse(text, nullptr, false);

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <set>
 
+#include "nutgate/base/json_depth.h"
 #include "nutgate/cashu/token.h"
 
 namespace nutgate::cashu {
@@ -24,6 +25,7 @@ using Read = Result<T, Fault>;
 
 // JSON lets a name come twice, and every reader makes something else of it.
 Read<Json> parse_unambiguous(std::string_view text) {
+    if (nests_too_deep(text)) return fail(Fault::Malformed);
     std::vector<std::set<std::string>> names;  // Of the objects that are open.
     bool is_ambiguous = false;
     const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 
+#include "nutgate/base/json_depth.h"
 #include "protocol/json_reader.h"
 #include "protocol/wire_json.h"
 
@@ -42,7 +43,9 @@ Json read_params(Reader& reader) {
     const Json* const params = reader.required(reader.root(), "params");
     if (params == nullptr) return Json::object();
     if (!params->is_string()) return *params;
-    Json inner = Json::parse(params->get_ref<const std::string&>(), nullptr, false);
+    const auto& text = params->get_ref<const std::string&>();
+    if (nests_too_deep(text)) return Json{};
+    Json inner = Json::parse(text, nullptr, false);
     return inner.is_discarded() ? Json{} : inner;
 }
 

@@ -1,5 +1,6 @@
 #include "protocol/wire_json.h"
 
+#include "nutgate/base/json_depth.h"
 #include "protocol/json_reader.h"
 
 namespace nutgate::cashu::wire {
@@ -194,7 +195,7 @@ std::string write_restore_response(const RestoreResponse& response) {
 ErrorBody parse_error(std::string_view json) {
     constexpr std::size_t kDetailMax = 1024;
     ErrorBody error;
-    if (json.size() > kBodyBytesMax) return error;
+    if (json.size() > kBodyBytesMax || nests_too_deep(json)) return error;
     const Json root = Json::parse(json, nullptr, false);
     if (!root.is_object()) return error;
     if (const auto code = root.find("code"); code != root.end() && code->is_number_integer()) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "nutgate/base/json_depth.h"
 #include "nutgate/cashu/unlock.h"
 #include "nutgate/cashu/wire.h"
 
@@ -9,8 +10,10 @@ namespace nutgate::cashu {
 
 Witness parse_witness(std::string_view text) {
     using Json = nlohmann::json;
-    const Json json = Json::parse(wire::unwrap_witness(text), nullptr, false);
     Witness witness;
+    const std::string inner = wire::unwrap_witness(text);
+    if (nests_too_deep(inner)) return witness;
+    const Json json = Json::parse(inner, nullptr, false);
     if (!json.is_object()) return witness;
     if (const auto found = json.find("preimage"); found != json.end() && found->is_string()) {
         witness.preimage = found->get<std::string>();

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "nutgate/base/json_depth.h"
+
 namespace nutgate::admin {
 namespace {
 
@@ -174,7 +176,11 @@ ApiError of_wallet(const cashu::WalletError& error) { return of_cashier(CashierE
 
 Result<Body, ApiError> Body::of(const Request& request) {
     Body body;
-    body.body_ = request.body.empty() ? Json::object() : Json::parse(request.body, nullptr, false);
+    if (request.body.empty()) {
+        body.body_ = Json::object();
+    } else if (!nests_too_deep(request.body)) {
+        body.body_ = Json::parse(request.body, nullptr, false);
+    }
     if (body.body_.is_object()) return body;
     return fail(refusal(400, "invalid_json", "the body must be a JSON object"));
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "errors.h"
+#include "nutgate/base/json_depth.h"
 
 namespace nutgate::api {
 
@@ -26,8 +27,9 @@ Parsed<Fields> Fields::of_body(const http::Request& request) {
         }
         return true;
     };
-    fields.body_ = nlohmann::json::parse(request.body, watch, false);
-    if (fields.body_.is_discarded()) {
+    const bool is_flat = !nests_too_deep(request.body);
+    if (is_flat) fields.body_ = nlohmann::json::parse(request.body, watch, false);
+    if (!is_flat || fields.body_.is_discarded()) {
         return fail(http::ApiError{.status = 400,
                                    .type = "invalid_request_error",
                                    .code = "invalid_json",

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 
+#include "nutgate/base/json_depth.h"
 #include "nutgate/http/url.h"
 #include "nutgate/rates/source.h"
 
@@ -11,7 +12,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json parsed(std::string_view body) { return Json::parse(body, nullptr, false); }
+Json parsed(std::string_view body) {
+    return nests_too_deep(body) ? Json{} : Json::parse(body, nullptr, false);
+}
 
 // All of these write their decimals as text, so nothing passes through binary fractions.
 std::optional<BtcUsd> rate_of(const Json& value) {

@@ -100,6 +100,16 @@ TEST_CASE("wire: a fault says where it is") {
     CHECK_FALSE(parse_swap_request(std::string(1'000'000, '[')));
 }
 
+TEST_CASE("wire: what nests without end is refused before anything walks down in it") {
+    const std::string deep(1'000'000, '[');
+    const std::string closed = deep + std::string(1'000'000, ']');
+    const auto parsed =
+        parse_swap_request(R"({"inputs":[{"witness":)" + closed + R"(}],"outputs":[]})");
+    REQUIRE_FALSE(parsed);
+    CHECK(parsed.error().code == Code::NotJson);
+    CHECK(parse_error(R"({"code":11001,"detail":)" + closed + "}").detail.empty());
+}
+
 TEST_CASE("wire: fields that we do not know and nulls are as good as absent") {
     Json request = swap(input(), output());
     request["inputs"][0]["witness"] = nullptr;
