@@ -23,6 +23,8 @@ Till::Impl::Impl(Till& owner, Books with, Options chosen, metrics::Registry& met
                               "Charges that the books refused. Any is a bug.")},
       uncollected{metrics.counter("nutgate_proxy_uncollected_msat_total",
                                   "Charges beyond what was left when their hold had expired.")},
+      held_up_draws{metrics.counter("nutgate_proxy_held_up_draws_total",
+                                    "Requests that waited for the books to catch up.")},
       poster{[this] { run_poster(); }} {}
 
 Till::Till(Books books, Options options, metrics::Registry& metrics)
@@ -30,10 +32,13 @@ Till::Till(Books books, Options options, metrics::Registry& metrics)
 
 Till::~Till() { impl_->stop(); }
 
-bool Till::Impl::overloaded(Time now) const {
-    if (unposted_charges >= options.unposted_max) return true;
+bool Till::Impl::is_overdue(Time now, Milliseconds age) const {
     const auto& oldest = oldest_posting ? oldest_posting : oldest_pending;
-    return oldest && now - *oldest > options.unposted_age_max;
+    return oldest && now - *oldest > age;
+}
+
+bool Till::Impl::overloaded(Time now) const {
+    return unposted_charges >= options.unposted_max || is_overdue(now, options.unposted_age_max);
 }
 
 Draw Till::Impl::take(Slice& slice, Msat amount, Time now) {
@@ -79,6 +84,7 @@ bool Till::Impl::is_worth_asking(const Slice& slice) const {
 
 std::optional<Till::Impl::Answer> Till::Impl::draw_now(const KeyId& key, Msat amount, Time now) {
     if (overloaded(now)) return fail(DrawRefusal{Why::Overloaded});
+    if (is_overdue(now, options.unposted_age_wait)) return std::nullopt;
     const auto found = slices.find(key);
     if (found == slices.end()) return std::nullopt;
     Slice& slice = found->second;

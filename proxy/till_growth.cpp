@@ -29,6 +29,35 @@ Slice* Till::Impl::find_or_make(const KeyId& key) {
 }
 
 void Till::Impl::wait(const KeyId& key, Waiter waiter) {
+    {
+        const Lock lock{mutex};
+        if (is_overdue(books.clock.now(), options.unposted_age_wait)) {
+            held_up_draws.add();
+            held_up.push_back({key, std::move(waiter)});
+            return;
+        }
+    }
+    ask_books(key, std::move(waiter));
+}
+
+std::vector<Till::Impl::HeldUp> Till::Impl::take_held_up() {
+    const Time now = books.clock.now();
+    const bool goes_on = overloaded(now) || !is_overdue(now, options.unposted_age_wait);
+    return goes_on ? std::exchange(held_up, {}) : std::vector<HeldUp>{};
+}
+
+void Till::Impl::go_on(std::vector<HeldUp> waited) {
+    for (auto& [key, waiter] : waited) {
+        auto answer = draw_and_grow(key, waiter.amount);
+        if (answer) {
+            waiter.done(*std::move(answer));
+        } else {
+            wait(key, std::move(waiter));
+        }
+    }
+}
+
+void Till::Impl::ask_books(const KeyId& key, Waiter waiter) {
     Slice* slice = nullptr;
     bool grows = false;
     {

@@ -39,8 +39,9 @@ struct Till::Impl {
     Impl(Till& till, Books books, Options options, metrics::Registry& metrics);
 
     // till.cpp. All with the lock held.
+    bool is_overdue(Time now, Milliseconds age) const;  // The oldest charge.
     bool overloaded(Time now) const;
-    // Empty: the books have to be asked.
+    // Empty: the books have to be asked, or waited for.
     std::optional<Answer> draw_now(const KeyId& key, Msat amount, Time now);
     // The same without the lock; what it leaves is filled up again, behind its back.
     std::optional<Answer> draw_and_grow(const KeyId& key, Msat amount);
@@ -62,8 +63,17 @@ struct Till::Impl {
         std::function<void(Answer)> done;
         Answer answer;
     };
-    // Without the lock: asks the books for a draw.
+    // Without the lock: asks the books for a draw, or waits for them where they are behind.
     void wait(const KeyId& key, Waiter waiter);
+    void ask_books(const KeyId& key, Waiter waiter);
+    // Who waits for the books, once they are no longer behind; all of them are refused when these
+    // don't come. Returned for go_on(), which is for after the lock.
+    struct HeldUp {
+        KeyId key;
+        Waiter waiter;
+    };
+    std::vector<HeldUp> take_held_up();
+    void go_on(std::vector<HeldUp> waited);
     Slice* find_or_make(const KeyId& key);
     // Says what to take, ahead for requests like that one, and marks it as under way. The caller
     // submits it without the lock.
@@ -86,6 +96,7 @@ struct Till::Impl {
     // Returns slices that need a hold before they can be posted.
     std::vector<Slice*> collect_batch();
     bool post_batch(Lock& lock);  // Blocking. False if it was given up.
+    void take_posted();           // Of a batch that the books have.
     void batch_ended(const std::optional<store::StoreFailure>& failure);
     void report(const SliceCharge& charge, const Posted& result);
     // Gives back what no request has drawn of these, and ends those that nothing is drawn of.
@@ -105,6 +116,7 @@ struct Till::Impl {
     metrics::Gauge& slices_gauge;
     metrics::Counter& refused;
     metrics::Counter& uncollected;
+    metrics::Counter& held_up_draws;
 
     mutable std::mutex mutex;
     std::condition_variable changed;
@@ -112,6 +124,7 @@ struct Till::Impl {
     std::unordered_map<KeyId, Payer, KeyIdHash> payers;
     std::vector<Slice*> dirty;  // With a pending batch.
     std::size_t unposted_charges = 0;
+    std::vector<HeldUp> held_up;  // Until the books are no longer behind.
     std::optional<Time> oldest_pending;
     std::optional<Time> oldest_posting;
     std::chrono::steady_clock::time_point dirty_since;

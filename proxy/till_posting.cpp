@@ -33,6 +33,10 @@ void Till::Impl::run_poster() {
             // All of them wait for a hold, which is under way or was refused by the database.
             changed.wait_for(lock, options.retry_delay, [this] { return stopping; });
             if (stopping) return;
+            auto waited = take_held_up();
+            lock.unlock();
+            go_on(std::move(waited));
+            lock.lock();
             continue;
         }
         if (!post_batch(lock)) return;
@@ -108,29 +112,36 @@ void Till::Impl::report(const SliceCharge& charge, const Posted& result) {
                                   {"error", static_cast<int>(*result.refusal)}});
 }
 
+void Till::Impl::take_posted() {
+    for (std::size_t i = 0; i < posting.size(); ++i) {
+        Slice& slice = *posting[i];
+        SliceCharge charge = *std::exchange(slice.posting, std::nullopt);
+        const auto worth = std::max(kSpareRowsMin, kSpareTimesMax * charge.rows.size());
+        charge.rows.clear();
+        if (charge.rows.capacity() <= worth) slice.spare = std::move(charge.rows);
+        unposted_charges -= static_cast<std::size_t>(charge.requests);
+        report(charge, posted[i]);
+        if (posted[i].refusal) continue;
+        slice.payer->available = posted[i].available;
+        if (slice.hold == charge.hold) slice.held = posted[i].held;
+    }
+    posting.clear();
+    oldest_posting.reset();
+    unposted_gauge.set(static_cast<std::int64_t>(unposted_charges));
+}
+
 void Till::Impl::batch_ended(const std::optional<store::StoreFailure>& failure) {
-    const Lock lock{mutex};
+    Lock lock{mutex};
     batch_under_way = false;
     if (failure) {
         log::warn("charges_not_posted", {{"detail", failure->detail}});
     } else {
-        for (std::size_t i = 0; i < posting.size(); ++i) {
-            Slice& slice = *posting[i];
-            SliceCharge charge = *std::exchange(slice.posting, std::nullopt);
-            const auto worth = std::max(kSpareRowsMin, kSpareTimesMax * charge.rows.size());
-            charge.rows.clear();
-            if (charge.rows.capacity() <= worth) slice.spare = std::move(charge.rows);
-            unposted_charges -= static_cast<std::size_t>(charge.requests);
-            report(charge, posted[i]);
-            if (posted[i].refusal) continue;
-            slice.payer->available = posted[i].available;
-            if (slice.hold == charge.hold) slice.held = posted[i].held;
-        }
-        posting.clear();
-        oldest_posting.reset();
-        unposted_gauge.set(static_cast<std::int64_t>(unposted_charges));
+        take_posted();
     }
+    auto waited = take_held_up();
     changed.notify_all();
+    lock.unlock();
+    go_on(std::move(waited));
 }
 
 // Applied on the writer's thread, so in the order in which the books were changed: what another

@@ -276,6 +276,69 @@ TEST_CASE("till: no charge is lost or made by a database that fails for a while"
     CHECK(spend(node, other, 500_msat, 500_msat) == 0_msat);
 }
 
+TEST_CASE("till: who draws while the books are behind waits until they have caught up") {
+    Node node;
+    node.till_options.retry_delay = Milliseconds{1};
+    node.settle();
+    const KeyId key = node.make_key(10'000_msat);
+    (void)spend(node, key, 100_msat, 0_msat);
+    node.faulty.failing = true;
+    (void)spend(node, key, 100_msat, 30_msat);
+    node.clock.advance(node.till_options.unposted_age_wait);
+    CHECK(draw(node, key, 100_msat).has_value());  // Not more than that: it is not kept.
+    node.clock.advance(Milliseconds{1});
+    std::vector<Drawn> drawn;
+    run_all({[&]() -> http::Task<void> {
+                 auto answer = co_await node.till->draw(key, 600_msat);
+                 drawn.push_back(std::move(answer));
+             },
+             [&]() -> http::Task<void> {
+                 CHECK(drawn.empty());
+                 node.faulty.failing = false;
+                 co_return;
+             }});
+    REQUIRE(drawn.size() == 1);
+    REQUIRE(drawn[0].has_value());
+    CHECK(node.balance(key).posted == 9970_msat);
+    CHECK(node.metrics.counter("nutgate_proxy_held_up_draws_total", "").value() == 1);
+    CHECK(drawn[0]->settle(600_msat) == 9370_msat);
+}
+
+TEST_CASE("till: who waits for books that don't come is refused, and so is who comes then") {
+    Node node;
+    node.till_options.retry_delay = Milliseconds{1};
+    node.settle();
+    const KeyId key = node.make_key(10'000_msat);
+    (void)spend(node, key, 100_msat, 0_msat);
+    node.faulty.failing = true;
+    auto open = draw(node, key, 100_msat);
+    REQUIRE(open.has_value());
+    (void)spend(node, key, 100_msat, 30_msat);
+    node.clock.advance(Milliseconds{100});
+    std::vector<Why> whys;
+    run_all({[&]() -> http::Task<void> {
+                 const auto answer = co_await node.till->draw(key, 100_msat);
+                 REQUIRE_FALSE(answer.has_value());
+                 whys.push_back(answer.error().why);
+             },
+             [&]() -> http::Task<void> {
+                 const auto answer = co_await open->grow_of_books({100_msat, 200_msat});
+                 REQUIRE_FALSE(answer.has_value());
+                 whys.push_back(answer.error().why);
+             },
+             [&]() -> http::Task<void> {
+                 CHECK(whys.empty());
+                 node.clock.advance(node.till_options.unposted_age_max);
+                 co_return;
+             }});
+    CHECK(whys == std::vector{Why::Overloaded, Why::Overloaded});
+    CHECK(draw(node, key, 100_msat).error().why == Why::Overloaded);
+    CHECK(open->settle(100_msat) == 9870_msat);
+    node.faulty.failing = false;
+    CHECK(node.till->pause(key).has_value());
+    CHECK(node.balance(key).posted == 9870_msat);
+}
+
 TEST_CASE("till: a commit that seems to fail takes and charges no more than one that does not") {
     Node node;
     node.till_options.retry_delay = Milliseconds{1};

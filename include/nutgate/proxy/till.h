@@ -11,8 +11,9 @@
 //   - A charge is posted once: it has its slice's id and a sequence number.
 //   - A crash costs the charges that were not posted yet, and it is the seller who bears them. No
 //     buyer loses anything: what is not charged stays on the balance.
-//   - While charges can't be posted, or the oldest of them waits for too long, nothing more is
-//   drawn.
+//   - While the oldest charge waits for longer than a disk takes to write it, who draws waits, too:
+//   the books are not left behind by more than that. While charges can't be posted at all nothing
+//   more is drawn.
 //
 // Thread-safe. draw() is for coroutines; pause() blocks, and is for the control plane.
 #pragma once
@@ -104,7 +105,8 @@ public:
         Milliseconds post_delay{3};            // How long a charge waits for others to join it.
         Milliseconds retry_delay{100};         // After the database failed to take a batch.
         Milliseconds pause_timeout{5'000};     // How long pause() waits for the database.
-        Milliseconds unposted_age_max{1'000};  // Of the oldest charge: beyond it nothing is drawn.
+        Milliseconds unposted_age_wait{50};    // Of the oldest charge: beyond it who draws waits.
+        Milliseconds unposted_age_max{1'000};  // The same: beyond it nothing is drawn.
         std::size_t unposted_max = 65'536;     // Charges: beyond it nothing is drawn.
         std::size_t slices_max = 100'000;      // Keys in use at once: beyond it nothing is drawn.
         // A slice is taken for so many requests like the one that asks; for twice as many, up to
