@@ -1,5 +1,9 @@
 #include "wallet/classify.h"
 
+#include <algorithm>
+#include <string>
+#include <string_view>
+
 #include "nutgate/cashu/wire.h"
 
 namespace nutgate::cashu::wallet {
@@ -23,6 +27,19 @@ bool is_in_flight(int code) { return code == 11002 || code == 20005; }
 
 constexpr std::size_t kDetailBytesMax = 300;
 
+// A mint's words, for logs and terminals: the beginning of them, no character cut, and no controls.
+std::string shown(std::string_view words) {
+    const auto is_inside = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; };
+    std::size_t size = std::min(words.size(), kDetailBytesMax);
+    while (size > 0 && size < words.size() && is_inside(words[size])) --size;
+    std::string text{words.substr(0, size)};
+    for (char& c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) c = ' ';
+    }
+    return text;
+}
+
 }  // namespace
 
 AnswerFacts facts_of(const Result<MintAnswer, MintFailure>& answer) {
@@ -39,7 +56,7 @@ AnswerFacts facts_of(const Result<MintAnswer, MintFailure>& answer) {
     facts.code = body.code;
     facts.detail = std::to_string(answer->status);
     if (body.code) facts.detail += " (" + std::to_string(*body.code) + ")";
-    facts.detail += " " + body.detail.substr(0, kDetailBytesMax);
+    facts.detail += " " + shown(body.detail);
     return facts;
 }
 

@@ -64,6 +64,7 @@ Result<OperationId, WalletError> Wallet::begin_fund(store::Tx& tx, const Payment
                                                    .expires_at = std::nullopt,
                                                    .payer = std::string{payer}}};
     wallet::insert(tx, draft, reference, impl_->clock.now());
+    wallet::mark_leg(tx, payment);
     return draft.id;
 }
 

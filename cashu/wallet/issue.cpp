@@ -112,18 +112,42 @@ Result<Wallet::MintQuote, WalletError> Wallet::request_quote(const MintUrl& url,
 
 namespace {
 
+// What to ask for of a paid quote: all that was paid, if that is more than its invoice is over. But
+// not of one that our own money pays, since the books have no more than that on its way.
+Result<Amount, WalletError> mintable(Wallet::Impl& impl, const Quote& quote,
+                                     const PaymentHash& payment, const wire::MintQuote& told) {
+    const Amount asked = to_amount_floor(quote.amount, quote.unit);
+    // Something that was issued of it before is for the operation to find out about.
+    if (told.amount_issued > 0 || told.amount_paid <= asked) return asked;
+    TRY(const bool is_leg,
+        impl.database.read([&](store::Reader& reader) -> Result<bool, WalletError> {
+            return reader
+                .query_one("SELECT 1 FROM wallet_operation WHERE payment = $1 LIMIT 1", payment)
+                .has_value();
+        }));
+    if (is_leg) return asked;
+    const Amount most = to_amount_floor(wallet::kIssueMax, quote.unit);
+    return std::max(asked, std::min(told.amount_paid, most));
+}
+
 // The issue operation of a paid quote, written down: a new one, or the one that there is.
 Result<OperationId, WalletError> begin_issue(Wallet::Impl& impl, const WalletMint& mint,
-                                             const Quote& quote, const PaymentHash& payment) {
+                                             const Quote& quote, const PaymentHash& payment,
+                                             Amount wanted) {
     const auto reference = payment.hex();
     TRY(const auto keysets, impl.keysets.of(mint, wallet::Freshness::Recent));
     const auto* keyset = wallet::choose_active(keysets, quote.unit, impl.clock.now());
     if (keyset == nullptr) {
         return fail(WalletError{Code::KeysetUnknown, "the mint has no active keyset"});
     }
-    auto parts = wallet::split_by(keyset->keys, to_amount_floor(quote.amount, quote.unit),
-                                  wallet::kOutputsMax);
-    if (!parts) {
+    const Amount asked = to_amount_floor(quote.amount, quote.unit);
+    auto parts = wallet::split_by(keyset->keys, wanted, wallet::kOutputsMax);
+    if (!parts && wanted > asked) {
+        wanted = asked;
+        parts = wallet::split_by(keyset->keys, wanted, wallet::kOutputsMax);
+    }
+    const auto amount = to_msat(wanted, quote.unit);
+    if (!parts || !amount) {
         return fail(WalletError{Code::AmountOverflow, "the mint has no keys for such an amount"});
     }
     std::vector<std::pair<Amount, wallet::Purpose>> amounts;
@@ -139,7 +163,7 @@ Result<OperationId, WalletError> begin_issue(Wallet::Impl& impl, const WalletMin
                               .kind = OperationKind::Issue,
                               .mint = mint.url,
                               .unit = quote.unit,
-                              .amount = quote.amount,
+                              .amount = *amount,
                               .fee = {},
                               .path = "/v1/mint/bolt11",
                               .request = impl.seal(as_bytes(*body), id, wallet::Sealed::Request),
@@ -157,8 +181,19 @@ Result<OperationId, WalletError> begin_issue(Wallet::Impl& impl, const WalletMin
     });
 }
 
-Payment settled(nutgate::Msat amount) {
-    return {.state = PaymentState::Settled, .amount = amount, .fee = {}, .preimage = std::nullopt};
+// As much as its operation issued.
+Result<Payment, WalletError> settled(Wallet::Impl& impl, const Quote& quote,
+                                     const PaymentHash& payment) {
+    const auto reference = payment.hex();
+    return impl.database.read([&](store::Reader& reader) -> Result<Payment, WalletError> {
+        const auto row = reader.query_one(
+            "SELECT amount FROM wallet_operation WHERE kind = $1 AND reference = $2 AND state <> 3",
+            static_cast<std::int64_t>(OperationKind::Issue), reference);
+        return Payment{.state = PaymentState::Settled,
+                       .amount = row ? row->msat(0) : quote.amount,
+                       .fee = {},
+                       .preimage = std::nullopt};
+    });
 }
 
 }  // namespace
@@ -167,19 +202,23 @@ Result<Payment, WalletError> Wallet::settle_quote(const PaymentHash& payment) {
     auto& impl = *impl_;
     TRY(const auto quote, read_quote(impl, payment));
     if (!quote) return fail(WalletError{Code::MintRefused, "no quote of ours has this invoice"});
-    if (quote->state == QuoteState::Issued) return settled(quote->amount);
+    if (quote->state == QuoteState::Issued) return settled(impl, *quote, payment);
     const auto mint = impl.find(quote->mint);
     if (mint == nullptr) {
         return fail(WalletError{Code::MintUnreachable, "its mint is no longer configured"});
     }
     const auto reference = payment.hex();
-    // Twice: an issue that the mint refused for its keyset is planned anew on what it has now.
-    for (int i = 0; i < 2; ++i) {
+    bool may_exceed = true;
+    // Twice: an issue that the mint refused for its keyset is planned anew on what it has now. And
+    // once more where it refused to issue more than its invoice is over: NUT-04 did not let it
+    // before the amendment, so that the rest stays with the mint.
+    for (int tries = 2; tries > 0; --tries) {
         TRY(auto id,
             impl.database.read(
                 [&](store::Reader& reader) -> Result<std::optional<OperationId>, WalletError> {
                     return wallet::find_joinable(reader, OperationKind::Issue, reference);
                 }));
+        bool exceeds = id.has_value();  // One that was begun before may.
         if (!id) {
             TRY(const auto asked, impl.looks.of(*mint, *quote));
             const bool paid = asked.amount_issued > 0 ||
@@ -191,14 +230,23 @@ Result<Payment, WalletError> Wallet::settle_quote(const PaymentHash& payment) {
                                .fee = {},
                                .preimage = std::nullopt};
             }
-            TRY(id, begin_issue(impl, *mint, *quote, payment));
+            auto wanted = to_amount_floor(quote->amount, quote->unit);
+            if (may_exceed) {
+                TRY(wanted, mintable(impl, *quote, payment, asked));
+                exceeds = wanted > to_amount_floor(quote->amount, quote->unit);
+            }
+            TRY(id, begin_issue(impl, *mint, *quote, payment, wanted));
         }
         const auto ended = execute(*id);
-        if (ended) return settled(quote->amount);
+        if (ended) return settled(impl, *quote, payment);
         if (ended.error().code == Code::StoreUnavailable) return fail(ended.error());
         if (ended.error().code == Code::InProgress) break;
         log::warn("wallet_issue_refused",
                   {{"mint", mint->url.text()}, {"why", ended.error().detail}});
+        if (may_exceed && exceeds && ended.error().code != Code::KeysetUnknown) {
+            may_exceed = false;
+            ++tries;
+        }
     }
     return Payment{};
 }
@@ -243,14 +291,20 @@ std::optional<Quote> find_quote(store::Reader& reader, const PaymentHash& paymen
 
 namespace {
 
-// A leg of whose first one nothing is under way: it was paid, or someone may have been faster.
+// A leg of whose first one nothing is under way: it was paid, or someone may have been faster. From
+// the quotes to the operations: SQLite keeps to the order of a CROSS JOIN, and would begin with all
+// operations that have ended otherwise.
 constexpr std::string_view kSecondLegs =
-    "FROM wallet_quote q JOIN wallet_operation o ON o.payment = q.payment_hash WHERE q.state = 2 "
-    "AND o.kind IN (5, 6) ";
+    "FROM wallet_quote q CROSS JOIN wallet_operation o WHERE o.payment = q.payment_hash AND "
+    "q.leg = 1 AND q.state = 2 AND o.kind IN (5, 6) ";
 
 constexpr std::int64_t kLegBackOffMaxS = 600;
 
 }  // namespace
+
+void mark_leg(store::Tx& tx, const PaymentHash& payment) {
+    tx.execute("UPDATE wallet_quote SET leg = 1 WHERE payment_hash = $1", payment);
+}
 
 std::vector<PaymentHash> take_due_legs(store::Tx& tx, Time now, int limit) {
     std::vector<PaymentHash> due;
@@ -284,8 +338,9 @@ Result<std::optional<QuoteStanding>, WalletError> ask_quote(Wallet::Impl& impl,
     if (!quote) return Answer{};
     const auto asked = get_mint_quote(mint, quote->id);
     if (!asked) return Answer{};
-    return Answer{
-        QuoteStanding{.paid = asked->amount_paid > 0, .issued = asked->amount_issued > 0}};
+    return Answer{QuoteStanding{.paid = asked->amount_paid > 0,
+                                .issued = asked->amount_issued > 0,
+                                .amount = quote->amount}};
 }
 
 Unit unit_for(nutgate::Msat amount) {

@@ -22,9 +22,14 @@ struct Quote {
     std::string bolt11;
     Time watch_until;
 };
+// Ten bitcoin. A mint may say that anything was paid.
+inline constexpr nutgate::Msat kIssueMax = *nutgate::Msat::from_raw(1'000'000'000'000);
+
 std::optional<Quote> find_quote(store::Reader&, const PaymentHash& payment);
 bool has_open_quotes(store::Reader&, const MintUrl& mint);
 
+// A swap or a funding, begun in this transaction, pays it.
+void mark_leg(store::Tx&, const PaymentHash& payment);
 // Quotes that a swap or a funding pays, which has ended, and that are not ecash yet: those whose
 // time it is to be asked about. Each is not due again for a while, the longer the oftener it was.
 std::vector<PaymentHash> take_due_legs(store::Tx&, Time now, int limit);
@@ -33,6 +38,7 @@ std::int64_t count_unarrived(store::Reader&);
 struct QuoteStanding {
     bool paid = false;
     bool issued = false;
+    nutgate::Msat amount;  // What the quote was asked for.
 };
 
 // `reference` is the quote's payment hash, in hex. Empty if the mint's answer tells nothing.

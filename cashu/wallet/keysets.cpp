@@ -5,6 +5,7 @@
 #include "nutgate/base/log.h"
 #include "nutgate/cashu/wire.h"
 #include "wallet/classify.h"
+#include "wallet/operation.h"
 
 namespace nutgate::cashu::wallet {
 namespace {
@@ -26,6 +27,16 @@ Keyset merged(Keyset known, const Keyset& listed) {
         known.final_expiry = listed.final_expiry;
     }
     return known;
+}
+
+// `id` becomes a keyset of a mint of ours, and `from`, a guest's, goes. Outputs may have been made
+// there, of whose counters none is used again: under the same id the count goes on, since it is
+// kept by id and not by mint; an id that makes the same secrets begins behind it.
+void take_over(store::Tx& tx, const KeysetId& id, const KeysetId& from) {
+    tx.execute("DELETE FROM wallet_keyset WHERE id = $1", from.text());
+    if (from == id) return;
+    const auto used = tx.query_one("SELECT next FROM wallet_counter WHERE name = $1", from.text());
+    if (used) raise_counter(tx, id.text(), static_cast<std::uint64_t>(used->integer(0)));
 }
 
 }  // namespace
@@ -194,49 +205,105 @@ Result<Keyset, WalletError> KeysetBook::with_keys(const WalletMint& mint, const 
         }
         break;
     }
+    TRY(auto lost, lost_to_ours(mint.url, id));
+    if (lost) return *std::move(lost);
     return fail(WalletError{WalletError::Code::KeysetUnknown,
                             mint.url.text() + " has no such keyset: " + id.text()});
 }
 
-Result<KeysetMap, WalletError> KeysetBook::keep(const MintUrl& mint, KeysetMap keysets) {
-    std::map<KeysetId, std::string> bodies;
-    for (const auto& [id, keyset] : keysets) {
-        if (!keyset.keys.empty()) bodies.emplace(id, wire::write_keys({keyset}));
+Result<std::optional<Keyset>, WalletError> KeysetBook::lost_to_ours(const MintUrl& guest,
+                                                                    const KeysetId& id) {
+    using Answer = std::optional<Keyset>;
+    return database_.read([&](store::Reader& reader) -> Result<Answer, WalletError> {
+        const auto row =
+            reader.query_one("SELECT mint, body FROM wallet_keyset WHERE id = $1", id.text());
+        if (!row) return Answer{};
+        const auto mints_of_ours = ours(reader);
+        if (mints_of_ours.contains(guest.text()) || !mints_of_ours.contains(row->text(0))) {
+            return Answer{};
+        }
+        const auto parsed = wire::parse_keys(row->text(1));
+        return parsed && parsed->size() == 1 ? Answer{parsed->front()} : Answer{};
+    });
+}
+
+std::set<std::string> KeysetBook::ours(store::Reader& reader) const {
+    std::set<std::string> urls;
+    for (const auto& url : configured_) urls.insert(url.text());
+    for (const auto& row : reader.query("SELECT url FROM wallet_mint WHERE role <> $1",
+                                        static_cast<std::int64_t>(MintRole::Guest))) {
+        urls.insert(row.text(0));
     }
+    return urls;
+}
+
+KeysetBook::Listed KeysetBook::listed_by_others(const MintUrl& mint) {
+    Listed listed;
+    const Lock lock{mutex_};
+    for (const auto& [url, entry] : entries_) {
+        if (url == mint) continue;
+        for (const auto& [id, keyset] : entry.keysets) listed.emplace_back(id, url.text());
+    }
+    return listed;
+}
+
+KeysetBook::Kept KeysetBook::keep(store::Tx& tx, const MintUrl& mint, const KeysetMap& keysets,
+                                  const Listed& listed) const {
+    const auto mints_of_ours = ours(tx);
+    const bool is_ours = mints_of_ours.contains(mint.text());
+    std::map<KeysetId, std::string> taken;
+    for (const auto& row : tx.query("SELECT id, mint FROM wallet_keyset")) {
+        if (const auto id = KeysetId::parse(row.text(0))) taken.emplace(*id, row.text(1));
+    }
+    for (const auto& [id, url] : listed) {
+        if (!is_ours && mints_of_ours.contains(url)) taken.insert_or_assign(id, url);
+    }
+    Kept kept;
+    for (const auto& [id, keyset] : keysets) {
+        std::map<KeysetId, std::string> clashing;
+        bool yields = is_ours;
+        for (const auto& [other, owner] : taken) {
+            if (other == id ? owner == mint.text() : !collide(id, other)) continue;
+            clashing.emplace(other, owner);
+            yields = yields && owner != mint.text() && !mints_of_ours.contains(owner);
+        }
+        if (!clashing.empty() && !yields) {
+            kept.refused.push_back(id);
+            continue;
+        }
+        for (const auto& [other, owner] : clashing) {
+            take_over(tx, id, other);
+            taken.erase(other);
+            kept.dispossessed.push_back(owner);
+        }
+        // What was taken over is held by a row even without keys, so that no guest gets it back.
+        if (keyset.keys.empty() && clashing.empty()) continue;
+        tx.execute(
+            "INSERT INTO wallet_keyset (id, mint, body) VALUES ($1, $2, $3) ON CONFLICT (id) "
+            "DO UPDATE SET body = excluded.body",
+            id.text(), mint.text(),
+            keyset.keys.empty() ? wire::write_keys({}) : wire::write_keys({keyset}));
+        taken.emplace(id, mint.text());
+    }
+    return kept;
+}
+
+Result<KeysetMap, WalletError> KeysetBook::keep(const MintUrl& mint, KeysetMap keysets) {
+    const auto listed = listed_by_others(mint);
     // Ids that stand for something else already: found and refused in the transaction that would
     // store them, so that two mints that claim one id at the same time don't both get it.
-    TRY(const auto refused, database_.transact([&](store::Tx& tx)
-                                                   -> Result<std::vector<KeysetId>, WalletError> {
-        std::map<KeysetId, std::string> taken;
-        for (const auto& row : tx.query("SELECT id, mint FROM wallet_keyset")) {
-            if (const auto id = KeysetId::parse(row.text(0))) taken.emplace(*id, row.text(1));
-        }
-        std::vector<KeysetId> collisions;
-        for (const auto& [id, keyset] : keysets) {
-            const auto owner = taken.find(id);
-            const bool clashes = (owner != taken.end() && owner->second != mint.text()) ||
-                                 std::any_of(taken.begin(), taken.end(), [&id](const auto& other) {
-                                     return collide(id, other.first);
-                                 });
-            if (clashes) {
-                collisions.push_back(id);
-                continue;
-            }
-            const auto body = bodies.find(id);
-            if (body == bodies.end()) continue;
-            tx.execute(
-                "INSERT INTO wallet_keyset (id, mint, body) VALUES ($1, $2, $3) ON CONFLICT (id) "
-                "DO UPDATE SET body = excluded.body",
-                id.text(), mint.text(), body->second);
-            taken.emplace(id, mint.text());
-        }
-        return collisions;
+    TRY(const auto kept, database_.transact([&](store::Tx& tx) -> Result<Kept, WalletError> {
+        return keep(tx, mint, keysets, listed);
     }));
-    for (const auto& id : refused) {
+    for (const auto& id : kept.refused) {
         log::error("wallet_keyset_collides", {{"mint", mint.text()}, {"keyset", id.text()}});
         keysets.erase(id);
     }
-    Lock lock{mutex_};
+    const Lock lock{mutex_};
+    for (const auto& guest : kept.dispossessed) {
+        log::error("wallet_keyset_taken_over", {{"mint", mint.text()}, {"guest", guest}});
+        std::erase_if(entries_, [&](const auto& entry) { return entry.first.text() == guest; });
+    }
     entries_.insert_or_assign(mint, Entry{keysets, clock_.now()});
     return keysets;
 }

@@ -3,12 +3,16 @@
 //
 // A keyset is believed only if its id is the one that its keys must have. One whose id could make
 // us use a secret twice (the same id, short id or NUT-13 number as a keyset of another mint, or of
-// the same) is left out, whichever mint names it later.
+// the same) is left out, whichever mint names it later. But anybody can serve the public keys of a
+// mint of ours (trusted, or one that we are leaving) as his own, and be seen first: what a guest
+// has, a mint of ours takes from it, and no guest gets what a mint of ours lists.
 #pragma once
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nutgate/base/clock.h"
@@ -35,8 +39,9 @@ inline constexpr Seconds kKeysetsFresh{60};
 // Thread-safe. No lock is held over a call.
 class KeysetBook {
 public:
-    KeysetBook(store::Database& database, const Clock& clock)
-        : database_{database}, clock_{clock} {}
+    // `configured`: ours whatever is stored of them.
+    KeysetBook(store::Database& database, const Clock& clock, std::set<MintUrl> configured)
+        : database_{database}, clock_{clock}, configured_{std::move(configured)} {}
 
     // Of one mint. Inactive ones may be without keys.
     Result<KeysetMap, WalletError> of(const WalletMint& mint, Freshness freshness);
@@ -54,14 +59,31 @@ private:
         std::optional<Time> seen_at;  // Empty: not in this process's life, or expired.
     };
 
+    // Ids, each with the URL of a mint that lists it.
+    using Listed = std::vector<std::pair<KeysetId, std::string>>;
+    struct Kept {
+        std::vector<KeysetId> refused;
+        std::vector<std::string> dispossessed;  // Guests.
+    };
+
     Result<KeysetMap, WalletError> stored(const MintUrl& mint);
     Result<KeysetMap, WalletError> fetch(const WalletMint& mint, KeysetMap known);
     Result<std::vector<Keyset>, WalletError> ask(const WalletMint& mint, const std::string& path,
                                                  bool with_keys);
     Result<KeysetMap, WalletError> keep(const MintUrl& mint, KeysetMap keysets);
+    Kept keep(store::Tx& tx, const MintUrl& mint, const KeysetMap& keysets,
+              const Listed& listed) const;
+    std::set<std::string> ours(store::Reader& reader) const;
+    // What was begun at a guest before a mint of ours took its keyset is finished all the same: an
+    // id says which keys they are, whoever has it.
+    Result<std::optional<Keyset>, WalletError> lost_to_ours(const MintUrl& guest,
+                                                            const KeysetId& id);
+    // By all mints but this, in this process's life, with keys or without.
+    Listed listed_by_others(const MintUrl& mint);
 
     store::Database& database_;
     const Clock& clock_;
+    const std::set<MintUrl> configured_;
     Mutex mutex_;
     std::map<MintUrl, Entry> entries_ GUARDED_BY(mutex_);
 };

@@ -9,6 +9,7 @@
 #include "nutgate/lightning/invoice.h"
 #include "wallet/calls.h"
 #include "wallet/incoming.h"
+#include "wallet/issue.h"
 #include "wallet/purse.h"
 
 namespace nutgate::cashu {
@@ -307,6 +308,7 @@ Result<OperationId, WalletError> Wallet::begin_melt(store::Tx& tx, const Prepare
         return fail(WalletError{Code::TokenPending, "another operation took a proof of it"});
     }
     wallet::insert(tx, draft, reference, impl_->clock.now());
+    if (draft.kind == OperationKind::Swap) wallet::mark_leg(tx, draft.bill->payment);
     return draft.id;
 }
 

@@ -20,8 +20,6 @@ using wallet::MintOfferRow;
 
 // More than one only where an amount does not fit one request.
 constexpr int kIssuesAtOnce = 8;
-// Ten bitcoin. A mint may say that anything was paid.
-constexpr nutgate::Msat kIssueMax = *nutgate::Msat::from_raw(1'000'000'000'000);
 
 WalletError refused(const MintUrl& mint, std::string_view why) {
     return {Code::MintRefused, mint.text() + ": " + std::string{why}};
@@ -98,7 +96,8 @@ struct Parts {
 
 // As much of `wanted` as one request can ask for.
 Parts parts_of(const Keyset& keyset, Amount wanted, Unit unit) {
-    for (wanted = std::min(wanted, to_amount_floor(kIssueMax, unit)); wanted > 0; wanted /= 2) {
+    for (wanted = std::min(wanted, to_amount_floor(wallet::kIssueMax, unit)); wanted > 0;
+         wanted /= 2) {
         const auto parts = wallet::split_by(keyset.keys, wanted, wallet::kOutputsMax);
         if (!parts) continue;
         Parts found{.amount = wanted, .each = {}};

@@ -158,8 +158,19 @@ CREATE TABLE wallet_offer_label (
 );
 )sql";
 
+// Quotes that nobody paid stay open for good. wallet_quote.leg: a swap or a funding pays it; what
+// becomes of those is looked at again and again, and reads no other. A mint's are found by the
+// mint.
+constexpr std::string_view kFourth = R"sql(
+ALTER TABLE wallet_quote ADD COLUMN leg BIGINT NOT NULL DEFAULT 0;
+UPDATE wallet_quote SET leg = 1
+    WHERE payment_hash IN (SELECT payment FROM wallet_operation WHERE kind IN (5, 6));
+CREATE INDEX wallet_quote_legs ON wallet_quote (state, watch_until) WHERE leg = 1;
+CREATE INDEX wallet_quote_mint ON wallet_quote (mint, watch_until) WHERE state = 2;
+)sql";
+
 constexpr std::array kMigrations{store::Migration{1, kFirst}, store::Migration{2, kSecond},
-                                 store::Migration{3, kThird}};
+                                 store::Migration{3, kThird}, store::Migration{4, kFourth}};
 
 }  // namespace
 

@@ -50,6 +50,12 @@ WalletError error_of(TokenError error) {
     return {Code::TokenMalformed, ""};
 }
 
+std::set<MintUrl> urls_of(const std::vector<wallet::Mints::Known>& mints) {
+    std::set<MintUrl> urls;
+    for (const auto& mint : mints) urls.insert(mint.url);
+    return urls;
+}
+
 }  // namespace
 
 namespace wallet {
@@ -91,7 +97,7 @@ Wallet::Impl::Impl(store::Database& database_, std::vector<WalletMint> mints_, c
       settler{settler_},
       clock{clock_},
       random{random_},
-      keysets{database_, clock_},
+      keysets{database_, clock_, urls_of(mints.all())},
       looks{database_, clock_},
       finished{metrics.counter("nutgate_wallet_operations_finished_total",
                                "Wallet operations that ended well.")},
@@ -154,6 +160,12 @@ Result<std::vector<wallet::PlannedOutput>, WalletError> Wallet::Impl::plan(
     const Keyset& keyset, const std::vector<std::pair<Amount, wallet::Purpose>>& amounts) {
     const auto count = static_cast<std::int64_t>(amounts.size());
     TRY(auto counter, database.transact([&](store::Tx& tx) -> Result<std::uint64_t, WalletError> {
+        // Gone: a mint of ours has taken it over by a keyset that makes the same secrets, and
+        // counts on from where this one was then.
+        if (!tx.query_one("SELECT 1 FROM wallet_keyset WHERE id = $1", keyset.id.text())) {
+            return fail(WalletError{WalletError::Code::KeysetUnknown,
+                                    keyset.id.text() + " is no longer known"});
+        }
         return wallet::take_counters(tx, keyset.id.text(), count);
     }));
     std::vector<wallet::PlannedOutput> outputs;

@@ -57,6 +57,22 @@ TEST_CASE("cashier: an invoice makes a key once it is paid, over a mint or over 
     }
 }
 
+TEST_CASE("cashier: an invoice that was paid with more credits what came, over a mint or a node") {
+    for (const Receive receive : {Receive::OverMint, Receive::OverNode}) {
+        CAPTURE(static_cast<int>(receive));
+        World world{receive};
+        const auto invoice = world.cashier().open_invoice(for_new_key(21_sat));
+        REQUIRE(invoice.has_value());
+        world.lightning.mark_paid(invoice->payment_hash, 26'000_msat);
+        world.clock.advance(Seconds{2});
+        const auto paid = world.cashier().invoice_status(invoice->invoice_id);
+        REQUIRE(paid.has_value());
+        CHECK(paid->state == InvoiceState::Paid);
+        CHECK(paid->credited == 26'000_msat);
+        CHECK(world.balance(*paid->key) == 26'000_msat);
+    }
+}
+
 TEST_CASE("cashier: a top-up's status gives no key, and a child's is its parent's") {
     World world;
     const KeyId parent = world.key_of_token(1000_msat);

@@ -54,6 +54,16 @@ TEST_CASE("classify: any other code is a no, with an earlier success ruled out; 
     CHECK_FALSE(is_no(facts_of(fail(MintFailure::Ambiguous))));
 }
 
+TEST_CASE("classify: a mint's words are kept as far as a log and a terminal can take them") {
+    const auto said = [](const std::string& words) {
+        return facts_of(MintAnswer{400, R"({"detail":")" + words + R"(","code":11005})"}).detail;
+    };
+    CHECK_EQ(said("no"), "400 (11005) no");
+    CHECK_EQ(said("a\\u001b[2J\\u0007b\\u007f"), "400 (11005) a [2J b ");
+    std::string long_words(299, 'x');
+    CHECK_EQ(said(long_words + "\u00e4\u00e4"), "400 (11005) " + long_words);
+}
+
 TEST_CASE("classify: what a proxy says tells nothing about the mint") {
     for (int status = 201; status < 600; ++status) {
         CAPTURE(status);

@@ -52,6 +52,55 @@ TEST_CASE("wallet: a paid quote becomes ecash, once") {
     }
 }
 
+TEST_CASE("wallet: what was paid beyond an invoice is issued with it, where its mint does that") {
+    for (const bool exactly : {false, true}) {
+        CAPTURE(exactly);
+        WalletWorld world{{.issues_exactly = exactly}};
+        const auto payment = request(world, sats(1000));
+        world.mint.pay(payment, 1200);
+        const auto arrived = exactly ? sats(1000) : sats(1200);
+        for (int i = 0; i < 2; ++i) {  // Said again, it is as much.
+            const auto settled = world.wallet->settle_quote(payment);
+            REQUIRE(settled);
+            CHECK_EQ(settled->state, PaymentState::Settled);
+            CHECK_EQ(settled->amount, arrived);
+            world.reopen();
+        }
+        REQUIRE_EQ(world.told("issued").size(), 1);
+        CHECK_EQ(world.told("issued")[0].amount, arrived);
+        CHECK_EQ(world.available(), arrived);
+        world.audit();
+    }
+}
+
+TEST_CASE("wallet: what a mint says was paid is issued once, whatever the network does") {
+    for (const auto fault : {Fault::NotSent, Fault::LoseRequest, Fault::LoseAnswer,
+                             Fault::Duplicate, Fault::CutAnswer, Fault::ServerError}) {
+        CAPTURE(static_cast<int>(fault));
+        WalletWorld world;
+        const auto payment = request(world, sats(21));
+        world.mint.pay(payment, 30);
+        world.mint.fault("/v1/mint/bolt11", fault, 2);
+        REQUIRE(world.wallet->settle_quote(payment));
+        world.recover_all();
+        CHECK_EQ(world.wallet->settle_quote(payment)->amount, sats(30));
+        CHECK_EQ(world.told("issued").size(), 1);
+        CHECK_EQ(world.available(), sats(30));
+        world.audit();
+    }
+}
+
+TEST_CASE("wallet: what our own money pays is issued as it is on its way, and no more") {
+    WalletWorld world;
+    const auto quote = world.wallet->request_funding(kMint, sats(40));
+    REQUIRE(quote);
+    CHECK_EQ(code_of(world.fund_by(*quote, "f")), Code::InProgress);
+    world.mint.pay(*quote, 50);
+    world.recover_all();
+    REQUIRE(world.fund_by(*quote, "f"));
+    CHECK_EQ(world.available(), sats(40));
+}
+
 TEST_CASE("wallet: every fault of the network ends in one issue") {
     for (const auto fault :
          {Fault::NotSent, Fault::LoseRequest, Fault::LoseAnswer, Fault::Duplicate, Fault::CutAnswer,

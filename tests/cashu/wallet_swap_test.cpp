@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 
+#include "nutgate/lightning/invoice.h"
 #include "support/wallet_world.h"
+#include "wallet/schema.h"
 
 using namespace nutgate;
 using namespace nutgate::cashu;
@@ -240,6 +242,118 @@ TEST_CASE("wallet: a guest that went comes back, and no counter of it is used tw
     world.audit_one(world.mints[0], world.url_of(0), 0);
 }
 
+namespace {
+
+constexpr const char* kCopyUrl = "https://copy.example";
+
+// Somebody's mint that serves the keys of ours as its own. Made as ours is, it has the same.
+struct CopiedWorld : StrangersWorld {
+    CopiedWorld() { add_stranger(kCopyUrl, copy); }
+
+    auto prepare_copy() { return wallet->prepare_swap(copy.token({64}, kCopyUrl), first()); }
+    std::int64_t number(const std::string& sql, const std::string& name) {
+        return *database->read([&](store::Reader& reader) -> Result<std::int64_t, WalletError> {
+            return reader.query_one(sql, name)->integer(0);
+        });
+    }
+    std::int64_t next_counter(const KeysetId& keyset) {
+        return number("SELECT next FROM wallet_counter WHERE name = $1", keyset.text());
+    }
+
+    FakeMint copy;
+};
+
+}  // namespace
+
+TEST_CASE("wallet: no guest takes a keyset away from a mint of ours by being seen first") {
+    CopiedWorld world;
+    const auto keyset = world.token({1}).proofs[0].id;
+    REQUIRE(world.prepare_copy());
+    CHECK_EQ(world.keysets_of(kCopyUrl), 1);
+    const auto made_there = world.next_counter(keyset);  // Blanks for its change.
+    CHECK(made_there > 0);
+    REQUIRE(world.receive(world.token({8}), "r"));
+    CHECK_EQ(world.keysets_of(kCopyUrl), 0);
+    CHECK_EQ(world.keysets_of(test::kFakeMintUrl), 1);
+    // No secret is made twice: the count goes on.
+    CHECK_EQ(
+        world.number("SELECT MIN(counter) FROM wallet_output WHERE keyset = $1", keyset.text()),
+        made_there);
+    CHECK_EQ(code_of(world.prepare_copy()), Code::KeysetUnknown);
+    world.reopen();
+    CHECK_EQ(code_of(world.prepare_copy()), Code::KeysetUnknown);
+    const auto quote = world.wallet->request_quote(first(), sats(21), "");
+    REQUIRE(quote);
+    const auto payment = parse_bolt11(quote->bolt11)->payment_hash;
+    world.mint.pay(payment);
+    CHECK_EQ(world.wallet->settle_quote(payment)->state, PaymentState::Settled);
+    CHECK_EQ(world.available(), sats(29));
+}
+
+TEST_CASE("wallet: what a guest pays arrives, though its keyset becomes that of a mint of ours") {
+    CopiedWorld world;
+    const auto token = world.copy.token({64}, kCopyUrl);
+    SUBCASE("with the payment") { REQUIRE(world.swap_in(token, "d")); }
+    SUBCASE("before it") {
+        world.copy.fault("/v1/melt/bolt11", Fault::LoseAnswer);
+        world.copy.fault("/v1/melt/quote/bolt11/", Fault::NotSent, 2);
+        CHECK_EQ(code_of(world.swap_in(token, "d")), Code::InProgress);
+        REQUIRE(world.receive(world.token({8}), "r"));
+        world.copy.clear_faults();
+        world.recover_all();
+        REQUIRE(world.send(sats(8), "s"));
+    }
+    CHECK_EQ(world.told("token_melted").size(), 1);
+    CHECK_EQ(world.told("issued").size(), 1);
+    CHECK_EQ(world.available(), sats(62));
+    CHECK_EQ(world.balance(kCopyUrl).first, sats(1));
+}
+
+TEST_CASE("wallet: no guest has a keyset that a mint of ours lists, even without its keys") {
+    CopiedWorld world;
+    world.mint.rotate();  // The copy has the one before, whose keys nobody asked for yet.
+    REQUIRE(world.receive(world.token({8}), "r"));
+    CHECK_EQ(world.keysets_of(test::kFakeMintUrl), 1);
+    CHECK_EQ(code_of(world.prepare_copy()), Code::KeysetUnknown);
+    CHECK_EQ(world.keysets_of(kCopyUrl), 0);
+    CHECK(world.guests().empty());
+}
+
+TEST_CASE(
+    "wallet: a guest's keyset whose secrets would be the same gives way, and none is made "
+    "twice") {
+    constexpr std::int64_t kMadeThere = 7;
+    WalletWorld world{{.keyset_version = 0}};
+    const auto keyset = world.token({1}).proofs[0].id;
+    std::uint64_t number = 0;
+    for (const auto byte : keyset.bytes())
+        number = number << 8 | std::to_integer<std::uint64_t>(byte);
+    // NUT-13 counts ids modulo this.
+    number = number >= 0x7fffffff ? number - 0x7fffffff : number + 0x7fffffff;
+    ByteArray<8> other{};
+    for (int i = 0; i < 8; ++i) {
+        other.at(7 - static_cast<std::size_t>(i)) = static_cast<std::byte>(number >> (8 * i));
+    }
+    REQUIRE(world.database->transact([&](store::Tx& tx) -> Result<void, WalletError> {
+        tx.execute("INSERT INTO wallet_keyset (id, mint, body) VALUES ($1, $2, $3)", to_hex(other),
+                   test::kOtherMintUrl, R"({"keysets":[]})");
+        tx.execute("INSERT INTO wallet_counter (name, next) VALUES ($1, $2)", to_hex(other),
+                   kMadeThere);
+        return {};
+    }));
+    REQUIRE(world.receive(world.token({8}), "r"));
+    const auto first_made =
+        world.database->read([&](store::Reader& reader) -> Result<std::int64_t, WalletError> {
+            return reader
+                .query_one("SELECT MIN(counter) FROM wallet_output WHERE keyset = $1",
+                           keyset.text())
+                ->integer(0);
+        });
+    REQUIRE(first_made);
+    CHECK_EQ(*first_made, kMadeThere);
+    world.audit(1);
+}
+
 TEST_CASE("wallet: our ecash moves from one mint of ours to another") {
     WalletWorld world;
     REQUIRE(world.wallet->trust_mint(second(), std::nullopt));
@@ -325,4 +439,48 @@ TEST_CASE("wallet: a mint that was left takes nothing more, and what is there st
     CHECK_EQ(code_of(world.receive(others_token(world, {8}), "r2")), Code::MintForeign);
     REQUIRE(world.send(sats(20), "s"));
     world.audit(0, 8);
+}
+
+TEST_CASE("wallet: what a swap or a funding pays is found without reading what nobody paid") {
+    const auto database = store::open("sqlite::memory:", {.rehearses = true}).value();
+    REQUIRE(store::migrate(*database, "wallet", wallet::migrations().first(3)));
+    // By the version before: a quote that a funding pays, and one that is somebody's invoice.
+    REQUIRE(database->transact([](store::Tx& tx) -> Result<void, WalletError> {
+        for (const std::int64_t n : {1, 2}) {
+            tx.execute(
+                "INSERT INTO wallet_quote (lock_index, mint, unit, amount, state, payment_hash, "
+                "watch_until, created_at) VALUES ($1, 'm', 'sat', 1000, 2, $2, 9, 1)",
+                n, PaymentHash{ByteArray<32>{static_cast<std::byte>(n)}});
+        }
+        tx.execute(
+            "INSERT INTO wallet_operation (id, kind, state, reference, mint, unit, amount, fee, "
+            "path, attempts, transmissions, version, next_attempt_at, last_error, created_at, "
+            "payment) VALUES ($1, 6, 2, 'f', 'm', 'sat', 1000, 0, '', 0, 0, 1, 0, '', 1, $2)",
+            OperationId{ByteArray<16>{std::byte{7}}}, PaymentHash{ByteArray<32>{std::byte{1}}});
+        return {};
+    }));
+    REQUIRE(Wallet::migrate(*database));
+    const auto text = [&](const std::string& sql, std::size_t column) {
+        return *database->read([&](store::Reader& reader) -> Result<std::string, WalletError> {
+            return reader.query(sql).at(0).text(column);
+        });
+    };
+    CHECK_EQ(text("SELECT CAST(SUM(lock_index) AS TEXT) FROM wallet_quote WHERE leg = 1", 0), "1");
+    const auto plan = text(
+        "EXPLAIN QUERY PLAN SELECT q.asks FROM wallet_quote q CROSS JOIN wallet_operation o WHERE "
+        "o.payment = q.payment_hash AND q.leg = 1 AND q.state = 2 AND o.state IN (2, 3) AND "
+        "q.watch_until >= 5",
+        3);
+    CAPTURE(plan);
+    CHECK(plan.find("wallet_quote_legs (state=? AND watch_until>?)") != std::string::npos);
+
+    WalletWorld world;
+    REQUIRE(world.swap_in(others_token(world, {64}), "d"));
+    REQUIRE(world.wallet->request_quote(first(), sats(5), ""));
+    const auto legs =
+        world.database->read([](store::Reader& reader) -> Result<std::int64_t, WalletError> {
+            return reader.query_one("SELECT COUNT(*) FROM wallet_quote WHERE leg = 1")->integer(0);
+        });
+    REQUIRE(legs);
+    CHECK_EQ(*legs, 1);
 }
