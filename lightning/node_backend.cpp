@@ -38,12 +38,11 @@ Result<Msat, BackendError> NodeBackend::estimate_fee(const Bolt11&, Msat amount)
 }
 
 void NodeBackend::on_change(std::function<void(const PaymentHash&)> hint) {
-    {
-        const Lock lock{mutex_};
-        hint_ = std::move(hint);
-    }
     const auto channel = push();
-    if (channel && options_.pushes != nullptr && !pushes_) listen(*channel);
+    if (!channel || options_.pushes == nullptr) return;
+    if (!hints_) hints_ = std::make_unique<HintQueue>("watch-" + name_);
+    hints_->set(std::move(hint));
+    if (!pushes_) listen(*channel);
 }
 
 void NodeBackend::listen(const Push& push) {
@@ -56,7 +55,7 @@ void NodeBackend::listen(const Push& push) {
         if (!hello.empty()) (void)socket.send(hello);
     };
     events.on_message = [this, read = push.read](http::WebSocket&, std::string_view text) {
-        if (const auto hash = read(parse_json(text))) hint(*hash);
+        if (const auto hash = read(parse_json(text))) hints_->push(*hash);
     };
     auto opened = options_.pushes->open(std::move(wanted), std::move(events));
     if (!opened) {
@@ -64,15 +63,6 @@ void NodeBackend::listen(const Push& push) {
         return;
     }
     pushes_ = *std::move(opened);
-}
-
-void NodeBackend::hint(const PaymentHash& hash) {
-    std::function<void(const PaymentHash&)> hint;
-    {
-        const Lock lock{mutex_};
-        hint = hint_;
-    }
-    if (hint) hint(hash);
 }
 
 Result<NodeAnswer, Kind> NodeBackend::call(const NodeCall& to_make) const {

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "hint_queue.h"
 #include "json_value.h"
-#include "nutgate/base/sync.h"
 #include "nutgate/lightning/node.h"
 #include "pay_once.h"
 
@@ -45,6 +45,9 @@ public:
     Result<Payment, BackendError> pay(const PaymentOrder& order) final;
     Result<Msat, BackendError> estimate_fee(const Bolt11& invoice, Msat amount) override;
     void on_change(std::function<void(const PaymentHash&)> hint) override;
+    void end_hints() override {
+        if (hints_) hints_->stop();
+    }
 
 protected:
     NodeBackend(std::string name, NodeOptions options, http::Client& client);
@@ -83,13 +86,13 @@ protected:
 
 private:
     void listen(const Push& push);
-    void hint(const PaymentHash& hash);
 
     const std::string name_;
     const NodeOptions options_;
     http::Client& client_;
-    Mutex mutex_;
-    std::function<void(const PaymentHash&)> hint_ GUARDED_BY(mutex_);
+    // What a hint leads to asks the node and the database: no work for the sockets' thread. There
+    // from the first on_change() of a node that tells.
+    std::unique_ptr<HintQueue> hints_;
     std::unique_ptr<http::WebSocket> pushes_;  // Last: its callbacks end before all else goes.
 };
 

@@ -145,16 +145,18 @@ Result<Payment, BackendError> NodesInOrder::pay_by_one(const PaymentOrder& order
         if (paid.error() != BackendError::Refused) return pending();
     }
     BackendError why = BackendError::Refused;
+    std::string last = *told;
     for (Member* member : in_turn()) {
         if (member->node.name() == *told || !member->node.pays()) continue;
-        if (const auto assignment = assign(order.hash, member->node.name()); !assignment) {
-            return fail(out_of_reach(assignment.error()));
-        }
+        const auto is_ours = assign(order.hash, last, member->node.name());
+        if (!is_ours) return fail(out_of_reach(is_ours.error()));
+        if (!*is_ours) return pending();  // Somebody else may be paying it.
+        last = member->node.name();
         auto paid = tell(*member);
         if (paid) return paid;
         if (paid.error() == BackendError::Unreachable) why = BackendError::Unreachable;
     }
-    forget(order.hash);
+    forget(order.hash, last);
     return fail(why);
 }
 
@@ -201,23 +203,27 @@ Result<std::string, StoreFailure> NodesInOrder::assigned(const PaymentHash& hash
     });
 }
 
-Result<void, StoreFailure> NodesInOrder::assign(const PaymentHash& hash,
+Result<bool, StoreFailure> NodesInOrder::assign(const PaymentHash& hash, const std::string& before,
                                                 const std::string& backend) {
-    const auto done = database_.transact([&](store::Tx& tx) -> Result<bool, StoreFailure> {
-        tx.execute(
-            "INSERT INTO lightning_payment (payment_hash, backend) VALUES ($1, $2) ON CONFLICT "
-            "(payment_hash) DO UPDATE SET backend = excluded.backend",
-            hash, backend);
-        return true;
+    return database_.transact([&](store::Tx& tx) -> Result<bool, StoreFailure> {
+        if (before.empty()) {
+            return tx.execute(
+                       "INSERT INTO lightning_payment (payment_hash, backend) VALUES ($1, $2) "
+                       "ON CONFLICT (payment_hash) DO NOTHING",
+                       hash, backend) == 1;
+        }
+        return tx.execute(
+                   "UPDATE lightning_payment SET backend = $2 WHERE payment_hash = $1 AND "
+                   "backend = $3",
+                   hash, backend, before) == 1;
     });
-    if (!done) return fail(done.error());
-    return {};
 }
 
 // Everybody's no is certain. Should this fail, it is only held to be less certain than it is.
-void NodesInOrder::forget(const PaymentHash& hash) {
+void NodesInOrder::forget(const PaymentHash& hash, const std::string& backend) {
     const auto done = database_.transact([&](store::Tx& tx) -> Result<bool, StoreFailure> {
-        tx.execute("DELETE FROM lightning_payment WHERE payment_hash = $1", hash);
+        tx.execute("DELETE FROM lightning_payment WHERE payment_hash = $1 AND backend = $2", hash,
+                   backend);
         return true;
     });
     if (!done) (void)out_of_reach(done.error());

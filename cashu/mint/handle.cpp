@@ -201,12 +201,11 @@ Result<void, store::StoreFailure> Mint::start() {
             // Their invoices and offers were never told to anybody.
             tx.execute("DELETE FROM mint_quotes WHERE payment_hash IS NULL");
             tx.execute("DELETE FROM mint_offer_quotes WHERE offer IS NULL");
-            const auto row = tx.query_one("SELECT frozen FROM mint_settings WHERE id = 1");
-            return row->integer(0) != 0;
+            return is_frozen(tx);
         }));
     impl_->frozen = frozen;
     if (frozen) {
-        log::warn("mint.frozen");
+        log::warn("mint.frozen", {{"until", "nutgate mint unfreeze"}});
     } else {
         impl_->poll_melts();
     }
@@ -255,6 +254,16 @@ Result<KeysetId, store::StoreFailure> Mint::rotate(Unit unit, std::uint64_t inpu
 }
 
 bool Mint::frozen() const { return impl_->frozen; }
+
+bool Mint::is_frozen(store::Reader& reader) {
+    return reader.query_one("SELECT frozen FROM mint_settings WHERE id = 1")->integer(0) != 0;
+}
+
+bool Mint::pays(store::Reader& reader, const PaymentHash& payment) {
+    // A melt that failed has no row there.
+    return reader.query_one("SELECT 1 FROM mint_payments WHERE payment_hash = $1", payment)
+        .has_value();
+}
 
 namespace {
 

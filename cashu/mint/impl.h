@@ -98,6 +98,10 @@ struct Mint::Impl {
     Answered melt(const RequestKey& key, std::string_view body);
     Answered melt_internally(const RequestKey& key, const MeltRow& row, const CheckedInputs& inputs,
                              const std::vector<BlindedMessage>& blanks);
+    // Refused if somebody else of this node pays that invoice, or has: to pay it would be to join
+    // that payment, and to take tokens for what another has paid.
+    Result<void, MintError> check_unpaid(const MeltRow& row);
+    Result<void, MintError> check_books(store::Reader& reader, const MeltRow& row);
     Result<void, MintError> begin_melt(const RequestKey& key, MeltRow& row,
                                        const CheckedInputs& inputs,
                                        const std::vector<BlindedMessage>& blanks);

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t kDescriptionBytesMax = 639;  // What a BOLT11 invoice can hold.
 constexpr int kPollBatch = 200;
+// Of each kind: so no transaction is long, however many there are.
+constexpr int kForgottenPerRound = 256;
 // An invoice may be settled by a payment that was on its way when it expired.
 constexpr Seconds kAskAfterExpiry{3600};
 // Somebody may still look at a quote long after nobody can pay it any more.
@@ -296,8 +298,14 @@ void Mint::Impl::poll_quotes() {
 Result<void, store::StoreFailure> Mint::Impl::forget_old_quotes() {
     const Time before = clock.now() - kUnpaidKept;
     return database.transact([&](store::Tx& tx) -> Result<void, store::StoreFailure> {
-        tx.execute("DELETE FROM mint_quotes WHERE paid_msat = 0 AND expires_at < $1", before);
-        tx.execute("DELETE FROM mint_melts WHERE state = 1 AND expires_at < $1", before);
+        tx.execute(
+            "DELETE FROM mint_quotes WHERE id IN (SELECT id FROM mint_quotes "
+            "WHERE paid_msat = 0 AND expires_at < $1 LIMIT $2)",
+            before, kForgottenPerRound);
+        tx.execute(
+            "DELETE FROM mint_melts WHERE id IN (SELECT id FROM mint_melts "
+            "WHERE state = 1 AND expires_at < $1 LIMIT $2)",
+            before, kForgottenPerRound);
         return {};
     });
 }

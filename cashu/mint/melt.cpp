@@ -13,6 +13,7 @@ using Code = MintCode;
 
 constexpr int kPendingBatch = 1000;
 
+MintError not_paid(std::string why) { return {Code::PaymentFailed, std::move(why)}; }
 MintError invoice_paid() { return {Code::InvoicePaid, "the invoice is paid, or being paid"}; }
 
 // Why a quote that is not Unpaid can't be melted.
@@ -125,6 +126,11 @@ Answered Mint::Impl::melt(const RequestKey& key, std::string_view body) {
 
     const Pursuit pursuit{*this, row.id};
     if (!pursuit.mine()) return fail(MintError{Code::QuotePending, "the quote is being paid"});
+    // Another request may have ended before this one came so far. From here on nobody else moves
+    // the quote: what its backend knows of is not its own payment.
+    TRY(row, load_melt(database, request.quote));
+    if (row.state != StoredMelt::Unpaid) return fail(not_meltable(row));
+    TRY_VOID(check_unpaid(row));
     TRY_VOID(begin_melt(key, row, inputs, request.outputs));
     // From here on the tokens are in flight. What fails now leaves them there, and poll() finds
     // out.
@@ -134,7 +140,7 @@ Answered Mint::Impl::melt(const RequestKey& key, std::string_view body) {
                                       .fee_max = msat_of(row.fee_reserve, row.unit)});
     if (!payment || payment->state == PaymentState::Failed) {
         TRY_VOID(release_melt(row));
-        return fail(MintError{Code::PaymentFailed, "the payment failed; nothing was spent"});
+        return fail(not_paid("the payment failed; nothing was spent"));
     }
     if (payment->state == PaymentState::Settled) TRY_VOID(finish_melt(row, *payment));
     TRY(const auto quote, describe_melt(row.id));
@@ -166,6 +172,35 @@ Answered Mint::Impl::melt_internally(const RequestKey& key, const MeltRow& row,
     return answer;
 }
 
+Result<void, MintError> Mint::Impl::check_books(store::Reader& reader, const MeltRow& row) {
+    using MayPay = MintBooks::MayPay;
+    const auto most = add(row.amount_msat, msat_of(row.fee_reserve, row.unit));
+    VERIFY(most.has_value());
+    switch (books.may_pay(reader, row.payment, *most)) {
+        case MayPay::Yes:
+            return {};
+        case MayPay::Elsewhere:
+            return fail(invoice_paid());
+        case MayPay::Short:
+            log::warn("mint.lightning_short", {{"backend", backend.name()}, {"needed", *most}});
+            return fail(not_paid("the mint has not so much at Lightning; nothing was spent"));
+    }
+    VERIFY(false);
+    return {};
+}
+
+Result<void, MintError> Mint::Impl::check_unpaid(const MeltRow& row) {
+    TRY_VOID(database.read([&](store::Reader& reader) { return check_books(reader, row); }));
+    const auto known = backend.outgoing(row.payment);
+    if (known) {
+        // One that failed is told of again, and fails again.
+        if (known->state == PaymentState::Failed) return {};
+        return fail(invoice_paid());
+    }
+    if (known.error() == BackendError::NotFound) return {};
+    return fail(not_paid("the Lightning node can't be asked; nothing was spent"));
+}
+
 Result<void, MintError> Mint::Impl::begin_melt(const RequestKey& key, MeltRow& row,
                                                const CheckedInputs& inputs,
                                                const std::vector<BlindedMessage>& blanks) {
@@ -173,6 +208,7 @@ Result<void, MintError> Mint::Impl::begin_melt(const RequestKey& key, MeltRow& r
     const auto lines = Exchange::lines(inputs, {}, row.unit);
     const Time now = clock.now();
     const auto write_down = [&](store::Tx& tx) -> Result<void, MintError> {
+        TRY_VOID(check_books(tx, begun));
         TRY_VOID(claim(tx, begun));
         TRY_VOID(Exchange::store_inputs(tx, inputs, StoredProof::Pending, row.id, now));
         TRY_VOID(Exchange::store_blanks(tx, blanks, row.id, now));
@@ -237,7 +273,8 @@ Result<void, MintError> Mint::Impl::finish_melt(const MeltRow& row, const Paymen
     const Amount change_amount =
         row.inputs - row.input_fee - row.amount - to_amount_ceil(fee, row.unit);
     const auto change = exchange.sign_change(blanks, change_amount);
-    const auto end = part(row, fee, change);
+    auto end = part(row, fee, change);
+    end.beyond = subtract(payment.fee, fee).value_or(nutgate::Msat{});
     MeltRow paid = row;
     paid.state = StoredMelt::Paid;
     paid.preimage = payment.preimage;

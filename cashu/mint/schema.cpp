@@ -10,7 +10,8 @@ namespace {
 // Second: quotes that are paid through an offer, again and again (NUT-25). They are kept for ever:
 // their offers are paid by whoever still has them. One payment is one row, and whence to ask a node
 // on is stored with what it told.
-constexpr std::array<store::Migration, 2> kMigrations{{{1, R"(
+// Third: who deletes a quote looks for the payments that refer to it.
+constexpr std::array<store::Migration, 3> kMigrations{{{1, R"(
 CREATE TABLE mint_settings (
   id BIGINT PRIMARY KEY CHECK (id = 1),
   frozen BIGINT NOT NULL
@@ -117,6 +118,10 @@ CREATE TABLE mint_offer_marks (
   backend TEXT PRIMARY KEY,
   mark TEXT NOT NULL
 );
+)"},
+                                                       {3, R"(
+CREATE INDEX mint_payments_by_quote ON mint_payments (quote);
+CREATE INDEX mint_offer_payments_by_quote ON mint_offer_payments (quote)
 )"}}};
 
 }  // namespace

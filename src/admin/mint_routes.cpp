@@ -1,8 +1,10 @@
-// /admin/mints: which mints' tokens are taken, and what a mint says of itself.
+// /admin/mints: which mints' tokens are taken, and what a mint says of itself. /admin/mint: our
+// own.
 #include <algorithm>
 #include <charconv>
 
 #include "answers.h"
+#include "nutgate/base/json_depth.h"
 #include "nutgate/cashu/wire.h"
 
 namespace nutgate::admin {
@@ -78,8 +80,8 @@ std::string printable(const Json& value, std::size_t most) {
 
 void add_what_it_says(Json& body, cashu::MintClient& mint) {
     const auto answer = mint.call(cashu::MintMethod::Get, "/v1/info", {});
-    const Json info =
-        answer && answer->status == 200 ? Json::parse(answer->body, nullptr, false) : Json{};
+    const bool is_said = answer && answer->status == 200 && !nests_too_deep(answer->body);
+    const Json info = is_said ? Json::parse(answer->body, nullptr, false) : Json{};
     if (!info.is_object()) {
         body["error"] = answer ? "its /v1/info can't be read" : "it does not answer";
         return;
@@ -135,6 +137,19 @@ Answer info(const Services& services, const Request& request) {
     return body;
 }
 
+// After a backup was restored, when the operator knows that nothing was spent since it was made, or
+// bears what was.
+Answer unfreeze(const Services& services, const Request&) {
+    if (services.mint == nullptr) {
+        return fail(refusal(409, "mint_disabled", "this node has no mint of its own"));
+    }
+    const bool was_frozen = services.mint->frozen();
+    if (const auto done = services.mint->unfreeze(); !done) {
+        return fail(refusal(503, "store_unavailable", done.error().detail));
+    }
+    return Json{{"was_frozen", was_frozen}};
+}
+
 }  // namespace
 
 void add_mint_routes(http::Server& server, const Services& services) {
@@ -144,6 +159,8 @@ void add_mint_routes(http::Server& server, const Services& services) {
         Effect::Writes, remove_mint);
     add(server, services, {.method = Method::Get, .pattern = "/admin/mints/info"}, Effect::Reads,
         info);
+    add(server, services, {.method = Method::Post, .pattern = "/admin/mint/unfreeze"},
+        Effect::Writes, unfreeze);
 }
 
 }  // namespace nutgate::admin

@@ -2,16 +2,19 @@
 //
 // MintBooks has no way to refuse, so a refusal of the ledger fails the whole transaction, as an
 // unavailable database would: the mint hands nothing out, and asks again with the same reference.
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "nutgate/base/log.h"
 #include "nutgate/cashier/books.h"
 #include "posting.h"
+#include "schema.h"
 
 namespace nutgate {
 namespace {
 
+using store::Reader;
 using store::StoreFailure;
 using store::Tx;
 
@@ -29,6 +32,21 @@ Msat sum_or_fail(Msat a, Msat b) {
     const auto total = add(a, b);
     if (!total) throw StoreFailure{"the books refused the mint: amount overflow"};
     return *total;
+}
+
+// By a node of ours, for a refund, a payout or a move of our own money. What the wallet's ecash
+// pays for is not among them: that is a melt, perhaps this one.
+bool is_paid_by_node(Reader& reader, const PaymentHash& payment) {
+    // The state is written out as the index has it: 3 is failed.
+    const auto sent = reader.query_one(
+        "SELECT 1 FROM remittance WHERE payment_hash = $1 AND state <> 3 AND backend IS NOT NULL",
+        payment);
+    if (sent) return true;
+    return reader
+        .query_one(
+            "SELECT 1 FROM transit WHERE payment_hash = $1 AND state <> $2 AND backend IS NOT NULL",
+            payment, stored(TransitState::Failed))
+        .has_value();
 }
 
 }  // namespace
@@ -99,6 +117,26 @@ void CashierBooks::swapped(Tx& tx, std::string_view reference, const std::vector
     }
 }
 
+CashierBooks::MayPay CashierBooks::may_pay(Reader& reader, const PaymentHash& payment, Msat most) {
+    if (is_paid_by_node(reader, payment)) return MayPay::Elsewhere;
+    // Less what payments under way may take of it. Who changes the mint's node has its money at the
+    // old one, and the new one's account is empty.
+    Msat there = ledger_.balance(reader, lightning_account(mint_backend_)).posted;
+    const auto take = [&](Msat amount) { there = subtract(there, amount).value_or(Msat{}); };
+    take(ledger_.balance(reader, melts_in_flight()).posted);
+    take(reader
+             .query_one("SELECT CAST(COALESCE(SUM(amount + fee), 0) AS BIGINT) FROM transit WHERE "
+                        "backend = $1 AND state = $2",
+                        mint_backend_, stored(TransitState::Submitted))
+             ->msat(0));
+    take(reader
+             .query_one("SELECT CAST(COALESCE(SUM(amount + fee_max), 0) AS BIGINT) FROM remittance "
+                        "WHERE backend = $1 AND state = $2",
+                        mint_backend_, stored(RowState::Submitted))
+             ->msat(0));
+    return there >= most ? MayPay::Yes : MayPay::Short;
+}
+
 void CashierBooks::melt_begun(Tx& tx, std::string_view reference,
                               const std::vector<SwapLine>& lines) {
     for (const SwapLine& line : lines) {
@@ -132,6 +170,18 @@ void CashierBooks::melt_paid(Tx& tx, std::string_view reference, const MeltEnd& 
                       .amount = line.signed_,
                       .reason = "melt_change"});
     }
+    if (end.beyond == Msat{}) return;
+    // What no reserve covered is gone from the node all the same. More than the books have there
+    // can't be booked, and must not keep the melt from its end.
+    const Account node = lightning_account(mint_backend_);
+    const Msat beyond = std::min(end.beyond, ledger_.balance(tx, node).posted);
+    if (beyond < end.beyond) log::error("cashier.melt_beyond_books", {{"cost", end.beyond}});
+    post_or_fail(ledger_, tx,
+                 {.id = transfer_id("melt beyond", {reference}),
+                  .debit = {AccountKind::Fees, mint_backend_},
+                  .credit = node,
+                  .amount = beyond,
+                  .reason = "melt_beyond"});
 }
 
 void CashierBooks::melt_failed(Tx& tx, std::string_view reference,

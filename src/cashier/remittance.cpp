@@ -160,8 +160,8 @@ Result<void, CashierError> Remitter::Impl::check_fit(const Purse& purse,
     });
 }
 
-// A node of ours that has enough beside what it owes; else ecash, which may have to be brought
-// together first.
+// A node of ours that has enough beside what it owes; else ecash. MintInsufficient where that would
+// have to be brought together first.
 Result<Remitter::Impl::Way, CashierError> Remitter::Impl::choose_way(const Bill& bill) {
     for (LightningBackend* const payer : options.payers) {
         const auto fee = payer->estimate_fee(bill.invoice, bill.amount);
@@ -170,13 +170,16 @@ Result<Remitter::Impl::Way, CashierError> Remitter::Impl::choose_way(const Bill&
         TRY(const auto free, my.database.read([&](Reader& reader) -> Result<Msat, CashierError> {
             return my.free_at(reader, payer->name());
         }));
-        if (free >= *needed) return Way{.node = payer, .melt = {}, .fee_max = *fee};
+        if (free < *needed) continue;
+        // One that was told at another node it can neither pay nor ever tell the end of.
+        const auto known = payer->outgoing(bill.invoice.payment_hash);
+        if (!known && known.error() != BackendError::NotFound) continue;
+        if (known && known->state != PaymentState::Failed) {
+            return fail(make_error(Code::InvoiceSeen));
+        }
+        return Way{.node = payer, .melt = {}, .fee_max = *fee};
     }
     auto prepared = my.wallet.prepare_melt(bill.bolt11, std::nullopt);
-    if (!prepared && prepared.error().code == cashu::WalletError::Code::InsufficientFunds) {
-        TRY(const bool gathered, my.gather(bill.amount));
-        if (gathered) prepared = my.wallet.prepare_melt(bill.bolt11, std::nullopt);
-    }
     if (!prepared) return fail(of_our_ecash(prepared.error()));
     VERIFY(my.wallet.worth(**prepared) == bill.amount);
     const Msat fee_max = my.wallet.fee_max(**prepared);
@@ -191,6 +194,16 @@ OperationId Remitter::name_for(std::string_view target) {
     return OperationId{name};
 }
 
+namespace {
+
+// Before anything is done to find out who would pay it: that is done with the node's own money.
+Result<void, CashierError> check_covered(const auto& bill, Msat most) {
+    if (!bill || bill->amount <= most) return {};
+    return fail(balance_insufficient(bill->amount, Msat{}, most));
+}
+
+}  // namespace
+
 Result<RemittanceEstimate, CashierError> Remitter::estimate(const Purse& purse,
                                                             const RemittanceOrder& order) {
     Impl& the = *impl_;
@@ -200,11 +213,15 @@ Result<RemittanceEstimate, CashierError> Remitter::estimate(const Purse& purse,
     TRY(const auto view, the.look(purse));
     RemittanceEstimate estimate{.amount = {}, .fee_max = {}, .available = view.available};
     TRY_VOID(the.check_fit(purse, bill));
+    TRY_VOID(check_covered(bill, view.available));
     if (bill) {
-        TRY(const auto way, the.choose_way(*bill));
+        // Ecash is brought together for who pays, at the node's cost: never for who asks. What it
+        // will cost then is a rule's to say.
+        const auto way = the.choose_way(*bill);
+        if (!way && way.error().code != Code::MintInsufficient) return fail(way.error());
         estimate.amount = bill->amount;
-        estimate.fee_max = way.fee_max;
-        estimate.is_exact = true;
+        estimate.fee_max = way ? way->fee_max : the.reserve_of(bill->amount);
+        estimate.is_exact = way.has_value();
     } else {
         TRY(const auto asked, the.ask_address(order, view));
         estimate.amount = asked.second;
@@ -294,16 +311,26 @@ Result<Remittance, CashierError> Remitter::remit(const Purse& purse, const Remit
     TRY(auto bill, the.read_invoice(order));
     TRY(const auto view, the.look(purse));
     TRY_VOID(the.check_fit(purse, bill));
-    if (bill && bill->amount > view.available && view.reserved == Msat{}) {
-        return fail(balance_insufficient(bill->amount, Msat{}, view.available));
-    }
+    // Most of what requests hold back may be there in a moment.
+    TRY_VOID(check_covered(bill, add(view.available, view.reserved).value_or(view.available)));
     if (!bill) {
         TRY(auto asked, the.ask_invoice(order, view));
         bill = std::move(asked);
     }
+    bool gathered = false;
     for (int tries = 0; tries < kTriesMax; ++tries) {
-        TRY(const auto way, the.choose_way(*bill));
-        const auto begun = the.begin(purse, order, *bill, way);
+        const auto way = the.choose_way(*bill);
+        if (!way && way.error().code == Code::MintInsufficient && !gathered) {
+            TRY(gathered, the.my.gather(bill->amount));
+            if (gathered) continue;
+        }
+        if (!way) {
+            // The payment that it knows of may be this one: another call with the same name.
+            TRY(const auto meanwhile, the.find(reference_of(purse, order.id)));
+            if (meanwhile) return the.join(*meanwhile, order);
+            return fail(way.error());
+        }
+        const auto begun = the.begin(purse, order, *bill, *way);
         // Another operation was faster with one of the proofs.
         if (!begun && begun.error().code == Code::TokenPending) continue;
         if (!begun) return fail(begun.error());

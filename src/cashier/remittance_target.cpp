@@ -150,7 +150,9 @@ Result<void, CashierError> Remitter::Impl::check_payment(Reader& reader,
     const auto sent =
         reader.query_one("SELECT reference FROM remittance WHERE payment_hash = $1 AND state <> $2",
                          payment, stored(RowState::Failed));
-    if (sent) return fail(make_error(Code::InvoiceSeen));
+    // A melt of somebody's tokens pays from the same nodes: to pay it again would be to join that
+    // payment, and to take for it what it has cost somebody else.
+    if (sent || cashu::Mint::pays(reader, payment)) return fail(make_error(Code::InvoiceSeen));
     return {};
 }
 

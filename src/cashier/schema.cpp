@@ -24,6 +24,8 @@ namespace {
 // the method, `holder` who has what is paid to it, empty if that becomes ecash. offer_mark: up to
 // where a holder's arrivals are booked. offer.retired: its holder knows that it is closed.
 // settlement.offer: its lookup, of what was paid to one.
+// Seventh: invoices that nobody paid stay Pending for good. Who counts those that are open reads
+// none of them.
 constexpr store::Migration kMigrations[] = {
     {1, R"sql(
 CREATE TABLE settlement (
@@ -203,6 +205,9 @@ ALTER TABLE settlement ADD COLUMN offer BLOB
 )sql"},
     {6, R"sql(
 CREATE INDEX offer_holder ON offer (holder)
+)sql"},
+    {7, R"sql(
+CREATE INDEX invoice_open ON invoice (state, expires_at)
 )sql"},
 };
 

@@ -215,6 +215,86 @@ TEST_CASE("remittance: the node pays no invoice of its own, and none twice") {
     }
 }
 
+TEST_CASE("remittance: what a melt of somebody's tokens pays is not charged to a key as well") {
+    for (const Pays payer : kBoth) {
+        for (const Outcome outcome : {Outcome::Paid, Outcome::Unknown}) {
+            RemittanceWorld world{payer};
+            const auto invoice = world.lightning.outside_invoice(5000_msat);
+            const auto token = world.token(5000_msat);
+            world.lightning.next_pay(outcome);
+            REQUIRE(world.melt_outside(invoice, token).status == 200);
+            CHECK(world.refused(1, invoice) == Code::InvoiceSeen);
+            const RemittanceOrder order{.id = RemittanceWorld::name(1), .target = invoice};
+            CHECK(world.remitter->estimate(world.key, order).error().code == Code::InvoiceSeen);
+            world.pass();
+            CHECK(world.balance(*world.key) == balance_of(payer, 0_msat));
+        }
+    }
+}
+
+TEST_CASE("remittance: what a key pays burns nobody's tokens at the mint") {
+    for (const Pays payer : kBoth) {
+        for (const Outcome outcome : {Outcome::Paid, Outcome::Unknown}) {
+            RemittanceWorld world{payer};
+            const auto invoice = world.lightning.outside_invoice(5000_msat);
+            const auto token = world.token(5000_msat);
+            world.lightning.next_pay(outcome);
+            REQUIRE(world.remit(1, invoice).has_value());
+            const auto answer = world.melt_outside(invoice, token);
+            CHECK(cashu::wire::parse_error(answer.body).code == 20006);
+            CHECK(world.customer.redeem(token) == 5000_msat);
+            CHECK(world.balance(*world.key) == balance_of(payer, 5000_msat));
+        }
+    }
+}
+
+TEST_CASE("remittance: a mint whose node is short melts nothing, and all is given back") {
+    RemittanceWorld world;
+    // As after the mint was put on another node: what it is owed lies at the old one.
+    const Msat all = world.posted(lightning_account("fake"));
+    REQUIRE(world.database->transact([&](store::Tx& tx) -> Result<Applied, CashierError> {
+        TRY(const auto applied,
+            world.node->ledger.transfer(tx, {.id = TransferId{ByteArray<32>{std::byte{1}}},
+                                             .debit = lightning_account("old"),
+                                             .credit = lightning_account("fake"),
+                                             .amount = all}));
+        return applied;
+    }));
+    const auto invoice = world.lightning.outside_invoice(20'000_msat);
+    REQUIRE(world.remit(1, invoice).has_value());
+    world.pass();
+    CHECK(world.lightning.times_paid(hash_of(invoice)) == 0);
+    CHECK(world.remit(1, invoice)->state == RemittanceState::Failed);
+    CHECK(world.balance(*world.key) == 30'000_msat);
+}
+
+TEST_CASE("remittance: what a melt cost beyond its reserve is gone, and no owner's to send") {
+    RemittanceWorld world;
+    const auto end_melt = [&](Msat beyond, Msat left, Msat fees) {
+        const auto undone =
+            world.database->transact([&](store::Tx& tx) -> Result<void, CashierError> {
+                const auto keyset = cashu::Mint::outstanding(tx).front().keyset;
+                const Account node = lightning_account("fake");
+                world.node->books.melt_begun(tx, "melt", {{keyset, 9000_msat, {}}});
+                world.node->books.melt_paid(tx, "melt",
+                                            {.paid = 8000_msat,
+                                             .routing_fee = 1000_msat,
+                                             .fee_kept = {},
+                                             .change = {},
+                                             .beyond = beyond});
+                CHECK(world.node->ledger.balance(tx, node).posted == left);
+                CHECK(world.node->ledger.balance(tx, {AccountKind::Fees, "fake"}).posted == fees);
+                return fail(CashierError{Code::BooksRefused, "only to see"});
+            });
+        CHECK(undone.error().detail == "only to see");
+    };
+    const Msat rest = *subtract(world.posted(lightning_account("fake")), 9000_msat);
+    end_melt({}, rest, {});
+    end_melt(1500_msat, *subtract(rest, 1500_msat), 1500_msat);
+    // It has been paid: that the books have not so much there does not keep it from its end.
+    end_melt(*add(rest, 1_msat), {}, rest);
+}
+
 TEST_CASE("remittance: a key that may not be refunded sends nothing") {
     RemittanceWorld world;
     const auto invoice = world.lightning.outside_invoice(5000_msat);
@@ -261,6 +341,36 @@ TEST_CASE("remittance: beyond what a node of ours holds ecash pays, brought toge
     // A mint of whole sats: what rounding takes is its fee.
     CHECK(sent->fee == 999_msat);
     CHECK(world.balance(*world.key) == 29'000_msat);
+}
+
+TEST_CASE("remittance: nothing is brought together for who only asks, or has not as much") {
+    RemittanceWorld world{Pays::Node};
+    const auto moves = [&] {
+        return *world.database->read(
+            [](store::Reader& reader) -> Result<std::int64_t, CashierError> {
+                return reader.query_one("SELECT COUNT(*) FROM transit")->integer(0);
+            });
+    };
+    // More than the node holds free: ecash would have to pay.
+    const auto invoice = world.lightning.outside_invoice(100'001_msat);
+    const RemittanceOrder order{.id = RemittanceWorld::name(1), .target = invoice, .amount = {}};
+    const auto estimate = world.remitter->estimate(world.key, order);
+    REQUIRE(estimate.has_value());
+    CHECK(estimate->amount == 100'001_msat);
+    CHECK(estimate->fee_max > 0_msat);
+    CHECK_FALSE(estimate->is_exact);  // By the rule.
+
+    const KeyId poor = world.key_of_token(3000_msat);
+    CHECK(world.remitter->estimate(poor, order).error().code == Code::BalanceInsufficient);
+    CHECK(world.remitter->remit(poor, order).error().code == Code::BalanceInsufficient);
+    const auto request = world.begin_request(poor, 2000_msat);
+    CHECK(world.remitter->estimate(poor, order).error().code == Code::BalanceInsufficient);
+    CHECK(world.remitter->remit(poor, order).error().code == Code::BalanceInsufficient);
+    world.end_request(request, 2000_msat);
+    CHECK(moves() == 0);
+
+    REQUIRE(world.remit(1, invoice).has_value());
+    CHECK(moves() == 1);
 }
 
 TEST_CASE("remittance: of two at once on the same key one goes, and of one name one is paid") {
@@ -317,11 +427,13 @@ public:
         return behind_.incoming(hash);
     }
     Result<Payment, BackendError> pay(const PaymentOrder& order) override {
+        if (is_elsewhere) return Payment{};
         if (++tellings > 1) return fail(BackendError::Refused);  // The first is yet to arrive.
         meanwhile();
         return behind_.pay(order);
     }
     Result<Payment, BackendError> outgoing(const PaymentHash& hash) override {
+        if (is_elsewhere) return fail(BackendError::Unreachable);
         return behind_.outgoing(hash);
     }
     Result<Msat, BackendError> estimate_fee(const Bolt11& invoice, Msat amount) override {
@@ -332,6 +444,7 @@ public:
     }
 
     int tellings = 0;
+    bool is_elsewhere = false;  // Another node was told of each payment.
     std::function<void()> meanwhile;
 
 private:
@@ -360,6 +473,23 @@ TEST_CASE("remittance: nobody tells a node again while it is being told") {
     CHECK(world.lightning.times_paid(hash_of(invoice)) == 1);
     CHECK(world.balance(*world.key) == balance_of(Pays::Node, 20'000_msat));
     world.pass();
+}
+
+TEST_CASE("remittance: a node is not told of what another node was told of: ecash pays it") {
+    RemittanceWorld world{Pays::Node};
+    Interrupted node{world.lightning};
+    node.is_elsewhere = true;
+    Remitter::Options options;
+    options.network = Network::Regtest;
+    options.payers = {&node};
+    Remitter remitter{world.cashier(), options, world.node->metrics};
+    const auto invoice = world.lightning.outside_invoice(20'000_msat);
+    const auto sent = remitter.remit(
+        world.key, {.id = RemittanceWorld::name(1), .target = invoice, .amount = {}});
+    REQUIRE(sent.has_value());
+    CHECK(sent->state == RemittanceState::Paid);
+    CHECK(sent->backend.empty());
+    CHECK(world.lightning.times_paid(hash_of(invoice)) == 1);
 }
 
 TEST_CASE("remittance: a token refund beside one takes only what is left") {

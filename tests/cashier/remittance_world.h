@@ -7,6 +7,7 @@
 
 #include "cashier/world.h"
 #include "nutgate/cashier/remittance.h"
+#include "nutgate/cashu/wire.h"
 #include "nutgate/lightning/lnurl.h"
 #include "support/scripted_http.h"
 
@@ -63,6 +64,28 @@ struct RemittanceWorld : World {
         const auto sent = remit(n, target, amount);
         REQUIRE_FALSE(sent.has_value());
         return sent.error().code;
+    }
+    // Somebody outside pays an invoice with a token of our mint: what the mint says to it.
+    cashu::MintAnswer melt_outside(const std::string& invoice, const std::string& token) {
+        namespace wire = cashu::wire;
+        const auto asked = node->mint.handle(
+            cashu::MintMethod::Post, "/v1/melt/quote/bolt11",
+            wire::write_melt_quote_request(
+                {.request = invoice, .unit = "sat", .amountless_msat = {}, .mpp_msat = {}}));
+        const auto quote = wire::parse_melt_quote(asked.body);
+        REQUIRE(quote.has_value());
+        const auto listed =
+            wire::parse_keysets(node->mint.handle(cashu::MintMethod::Get, "/v1/keysets", {}).body);
+        REQUIRE(listed.has_value());
+        std::vector<cashu::KeysetId> ids;
+        for (const auto& keyset : *listed) ids.push_back(keyset.id);
+        const auto whole = cashu::resolve_keysets(customer.parsed(token), ids);
+        REQUIRE(whole.has_value());
+        return node->mint.handle(cashu::MintMethod::Post, "/v1/melt/bolt11",
+                                 wire::write_melt_request({.quote = quote->quote,
+                                                           .inputs = whole->proofs,
+                                                           .outputs = {},
+                                                           .prefer_async = false}));
     }
     static OperationId name(int n) { return OperationId{ByteArray<16>{std::byte(n)}}; }
 

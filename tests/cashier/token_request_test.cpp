@@ -138,3 +138,19 @@ TEST_CASE("cashier: open requests and invoices count together") {
     CHECK(world.cashier().open_invoice({.amount = 1_sat, .key = {}, .limits = {}}).error().code ==
           Code::TooManyInvoices);
 }
+
+TEST_CASE("cashier: who counts what is open reads nothing that has expired") {
+    World world;
+    for (const std::string table : {"invoice", "token_request"}) {
+        const auto plan =
+            world.database->read([&](store::Reader& reader) -> Result<std::string, CashierError> {
+                return reader
+                    .query_one("EXPLAIN QUERY PLAN SELECT COUNT(*) FROM " + table +
+                               " WHERE state IN (1, 2) AND expires_at > 5")
+                    ->text(3);
+            });
+        REQUIRE(plan.has_value());
+        CAPTURE(*plan);
+        CHECK(plan->find("(state=? AND expires_at>?)") != std::string::npos);
+    }
+}

@@ -388,3 +388,59 @@ TEST_CASE("mint 97: a refusal is not kept") {
     world.clock.advance(Milliseconds{200});
     CHECK(code(world.post(kIssue, body)) == 0);
 }
+
+TEST_CASE("mint: old quotes are forgotten a few at a time, and those that were paid never") {
+    MintWorld world;
+    const auto melted = world.melt_quote(world.lightning.outside_invoice(4'000_msat));
+    REQUIRE(code(world.melt(melted, world.buy({4}))) == 0);
+    const auto old = world.melt_quote(world.lightning.outside_invoice(4'000_msat));
+    const auto quote = world.quote(4);
+    constexpr int kMore = 300;
+    REQUIRE(world.database->transact([&](store::Tx& tx) -> Result<void, store::StoreFailure> {
+        for (int i = 0; i < kMore; ++i) {
+            const std::string id = "old " + std::to_string(i);
+            tx.execute(
+                "INSERT INTO mint_melts (id, payment_hash, request, unit, amount, amount_msat, "
+                "fee_reserve, state, expires_at, created_at) SELECT $1, payment_hash, request, "
+                "unit, amount, amount_msat, fee_reserve, state, expires_at, created_at "
+                "FROM mint_melts WHERE id = $2",
+                id, old.quote);
+            tx.execute(
+                "INSERT INTO mint_quotes (id, unit, amount, expires_at, created_at, updated_at) "
+                "SELECT $1, unit, amount, expires_at, created_at, updated_at FROM mint_quotes "
+                "WHERE id = $2",
+                id, quote.quote);
+        }
+        return {};
+    }));
+    const auto left = [&](const std::string& table) {
+        return world.database
+            ->read([&](store::Reader& reader) -> Result<std::int64_t, store::StoreFailure> {
+                return reader.query_one("SELECT COUNT(*) FROM " + table)->integer(0);
+            })
+            .value();
+    };
+    world.clock.advance(Seconds{31 * 24 * 3600});
+    world.mint->poll();
+    CHECK(left("mint_melts") == 1 + 1 + kMore - 256);
+    // What was bought for the melt was paid for.
+    CHECK(left("mint_quotes") == 1 + 1 + kMore - 256);
+    world.mint->poll();
+    CHECK(left("mint_melts") == 1);
+    CHECK(left("mint_quotes") == 1);
+}
+
+TEST_CASE("mint: who deletes a quote finds what was paid for it without reading all payments") {
+    MintWorld world;
+    for (const std::string table : {"mint_payments", "mint_offer_payments"}) {
+        const auto plan = world.database->read(
+            [&](store::Reader& reader) -> Result<std::string, store::StoreFailure> {
+                return reader
+                    .query_one("EXPLAIN QUERY PLAN SELECT 1 FROM " + table + " WHERE quote = 'a'")
+                    ->text(3);
+            });
+        REQUIRE(plan);
+        CAPTURE(*plan);
+        CHECK(plan->starts_with("SEARCH"));
+    }
+}

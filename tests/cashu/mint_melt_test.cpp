@@ -25,6 +25,46 @@ wire::MeltQuote quote_of(const cashu::MintAnswer& answer) {
 
 Amount total(const std::vector<Proof>& proofs) { return cashu::sum(proofs).value(); }
 
+// Somebody else who has the same node pays an invoice.
+Result<Payment, BackendError> pay_beside(MintWorld& world, const std::string& invoice) {
+    return world.lightning.pay({.hash = hash_of(invoice),
+                                .bolt11 = invoice,
+                                .amount = *parse_bolt11(invoice).value().amount,
+                                .fee_max = {}});
+}
+
+// Takes three sats more than it was allowed to.
+class GreedyNode final : public LightningBackend {
+public:
+    explicit GreedyNode(FakeLightning& behind) : behind_{behind} {}
+
+    std::string name() const override { return behind_.name(); }
+    Network network() const override { return behind_.network(); }
+    Result<Invoice, BackendError> create_invoice(const InvoiceOrder& order) override {
+        return behind_.create_invoice(order);
+    }
+    Result<Payment, BackendError> incoming(const PaymentHash& hash) override {
+        return behind_.incoming(hash);
+    }
+    Result<Payment, BackendError> pay(const PaymentOrder& order) override {
+        auto payment = behind_.pay(order);
+        if (payment) payment->fee = *add(order.fee_max, 3'000_msat);
+        return payment;
+    }
+    Result<Payment, BackendError> outgoing(const PaymentHash& hash) override {
+        return behind_.outgoing(hash);
+    }
+    Result<Msat, BackendError> estimate_fee(const Bolt11& invoice, Msat amount) override {
+        return behind_.estimate_fee(invoice, amount);
+    }
+    void on_change(std::function<void(const PaymentHash&)> hint) override {
+        behind_.on_change(std::move(hint));
+    }
+
+private:
+    FakeLightning& behind_;
+};
+
 }  // namespace
 
 TEST_CASE("mint 55: our own invoice is settled within the mint, both sides at once") {
@@ -272,6 +312,82 @@ TEST_CASE("mint 64: one invoice by two quotes is paid once") {
     CHECK(code(world.melt(first, other)) == 20006);
     CHECK(world.lightning.times_paid(hash_of(invoice)) == 1);
     world.swapped(other, {16});
+}
+
+TEST_CASE("mint: an invoice that somebody else pays from the same node takes no tokens") {
+    for (const auto outcome : {Outcome::Paid, Outcome::Unknown}) {
+        MintWorld world;
+        const std::string invoice = world.lightning.outside_invoice(10'000_msat);
+        const auto melt = world.melt_quote(invoice);
+        const auto proofs = world.buy({16});
+        world.lightning.next_pay(outcome);
+        REQUIRE(pay_beside(world, invoice));
+        CHECK(code(world.melt(melt, proofs)) == 20006);
+        world.mint->poll();
+        CHECK(world.melt_quote_again(melt.quote).state == wire::MeltState::Unpaid);
+        CHECK(audit(*world.database) == 16'000_msat);
+        world.swapped(proofs, {16});
+    }
+}
+
+TEST_CASE("mint: an invoice that somebody else could not pay is tried, and fails again") {
+    MintWorld world;
+    const std::string invoice = world.lightning.outside_invoice(10'000_msat);
+    const auto melt = world.melt_quote(invoice);
+    const auto proofs = world.buy({16});
+    world.lightning.next_pay(Outcome::Failed);
+    REQUIRE(pay_beside(world, invoice));
+    CHECK(code(world.melt(melt, proofs)) == 20004);
+    world.lightning.set_down(true);
+    CHECK(code(world.melt(melt, proofs)) == 20004);
+    world.lightning.set_down(false);
+    world.swapped(proofs, {16});
+}
+
+TEST_CASE("mint: what the books say no to takes no tokens, and nothing is paid") {
+    using MayPay = cashu::MintBooks::MayPay;
+    MintWorld world;
+    world.lightning.set_fee(1'500_msat);
+    const std::string invoice = world.lightning.outside_invoice(10'000_msat);
+    const auto melt = world.melt_quote(invoice);
+    const auto proofs = world.buy({16});
+    world.books.says = MayPay::Elsewhere;
+    CHECK(code(world.melt(melt, proofs)) == 20006);
+    // The reserve is of whole sats.
+    CHECK(world.books.asked == 12'000);
+    world.books.says = MayPay::Short;
+    CHECK(code(world.melt(melt, proofs)) == 20004);
+    CHECK(world.lightning.times_paid(hash_of(invoice)) == 0);
+    CHECK(world.state(proofs[0]) == wire::ProofState::Unspent);
+    // An invoice of our own needs nothing of what is at Lightning.
+    CHECK(code(world.melt(world.melt_quote(world.quote(16).request), proofs)) == 0);
+}
+
+TEST_CASE("mint: what a payment costs beyond its reserve is the mint's, and is booked") {
+    MintWorld world;
+    world.lightning.set_fee(2'000_msat);
+    const auto proofs = world.buy({16});
+    world.buy({64});
+    GreedyNode greedy{world.lightning};
+    world.mint =
+        std::make_unique<cashu::Mint>(*world.database, greedy, world.books, world.secret,
+                                      world.clock, world.random, world.options, world.metrics);
+    REQUIRE(world.mint->start());
+    const auto melt = world.melt_quote(world.lightning.outside_invoice(10'000_msat));
+    const auto change = blanks(world, 3);
+    const auto paid = quote_of(world.melt(melt, proofs, change));
+    // 16 - 10 - the reserve of 2: who melts pays what was quoted.
+    CHECK(total(world.unblind(change, paid.change)) == 4);
+    const auto booked = [&](std::string_view account) {
+        return world.database
+            ->read([&](store::Reader& reader) -> Result<std::int64_t, store::StoreFailure> {
+                return RecordingBooks::balance(reader, account);
+            })
+            .value();
+    };
+    CHECK(booked("fees") == 3'000);
+    CHECK(booked("lightning") == 80'000 - 10'000 - 5'000);
+    world.mint.reset();  // Before its node.
 }
 
 TEST_CASE("mint 65: of many melts of one quote at once, one pays") {

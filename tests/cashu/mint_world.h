@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
@@ -68,6 +69,10 @@ public:
         VERIFY(sum == 0);
         post(tx, "revenue", fee.raw());
     }
+    MayPay may_pay(store::Reader&, const PaymentHash&, Msat most) override {
+        asked = most.raw();
+        return says;
+    }
     void melt_begun(store::Tx& tx, std::string_view reference,
                     const std::vector<SwapLine>& lines) override {
         tell(tx, "begun " + std::string{reference});
@@ -79,7 +84,8 @@ public:
     }
     void melt_paid(store::Tx& tx, std::string_view reference, const MeltEnd& end) override {
         tell(tx, "ended " + std::string{reference});
-        post(tx, "lightning", -end.paid.raw() - end.routing_fee.raw());
+        post(tx, "lightning", -end.paid.raw() - end.routing_fee.raw() - end.beyond.raw());
+        post(tx, "fees", end.beyond.raw());
         post(tx, "revenue", end.fee_kept.raw());
         std::int64_t sum = end.paid.raw() + end.routing_fee.raw() + end.fee_kept.raw();
         for (const SwapLine& line : end.change) {
@@ -103,6 +109,9 @@ public:
             reader.query_one("SELECT balance FROM test_books WHERE account = $1", account);
         return row ? row->integer(0) : 0;
     }
+
+    MayPay says = MayPay::Yes;
+    std::atomic<std::int64_t> asked = 0;  // How much a melt may take, lastly.
 
 private:
     static void tell(store::Tx& tx, const std::string& reference) {
@@ -131,7 +140,8 @@ inline Msat audit(store::Database& database) {
             }
             const Msat in_flight = cashu::Mint::in_flight(reader);
             CHECK(RecordingBooks::balance(reader, "in_flight") == in_flight.raw());
-            CHECK(RecordingBooks::balance(reader, "lightning") ==
+            CHECK(RecordingBooks::balance(reader, "lightning") +
+                      RecordingBooks::balance(reader, "fees") ==
                   owed.raw() + in_flight.raw() + RecordingBooks::balance(reader, "revenue"));
             return owed;
         });

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <thread>
+#include <utility>
 
 #include "contract/lightning_contract.h"
 #include "nutgate/lightning/nodes.h"
@@ -282,6 +283,28 @@ TEST_CASE("nodes in order: a second call for a payment that is being begun begin
     REQUIRE(meanwhile.has_value());
     CHECK_EQ((*meanwhile)->state, PaymentState::Pending);
     CHECK_EQ(world.second.times_paid(order.hash), 1);
+}
+
+TEST_CASE("nodes in order: two orders that share a table do not both pay") {
+    World world;
+    FakeLightning elsewhere{world.clock};
+    NamedNode elsewhere_node{"elsewhere", elsewhere};
+    NodesInOrder first{{&world.first_node}, *world.database, world.metrics};
+    NodesInOrder other{{&elsewhere_node}, *world.database, world.metrics};
+    const auto order = payment_order(world.second.outside_invoice(kAmount));
+    world.first.next_pay(Outcome::Refused);
+    world.first.next_pay(Outcome::Refused);
+    // While the first node is being told, it says no to somebody else, who forgets it; then a third
+    // party begins anew.
+    bool is_begun = false;
+    world.first_node.before_pay = [&] {
+        if (std::exchange(is_begun, true)) return;
+        CHECK_EQ(first.pay(order).error(), BackendError::Refused);
+        CHECK_EQ(other.pay(order)->state, PaymentState::Settled);
+    };
+    CHECK_EQ(world.nodes->pay(order)->state, PaymentState::Pending);
+    CHECK_EQ(elsewhere.times_paid(order.hash), 1);
+    CHECK_EQ(world.second.times_paid(order.hash), 0);
 }
 
 TEST_CASE("nodes: those that make offers make them, whoever is there first") {

@@ -12,6 +12,7 @@
 #include "nutgate/base/secret.h"
 #include "nutgate/cashier/cashier.h"
 #include "nutgate/cashier/remittance.h"
+#include "nutgate/cashu/mint.h"
 #include "nutgate/cashu/mint_client.h"
 #include "nutgate/cashu/wallet.h"
 #include "nutgate/http/server.h"
@@ -22,6 +23,7 @@ struct Services {
     Cashier& cashier;
     Remitter& remitter;
     cashu::Wallet& wallet;
+    cashu::Mint* mint;  // Null: none is embedded.
     // How to ask a mint about itself, trusted or not; null where this node does not go.
     std::function<std::unique_ptr<cashu::MintClient>(const cashu::MintUrl&)> way_to;
     metrics::Registry& metrics;

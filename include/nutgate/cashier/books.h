@@ -75,6 +75,7 @@ public:
                 Msat amount) override;
     void swapped(store::Tx&, std::string_view reference, const std::vector<SwapLine>&,
                  Msat fee) override;
+    MayPay may_pay(store::Reader&, const PaymentHash& payment, Msat most) override;
     void melt_begun(store::Tx&, std::string_view reference, const std::vector<SwapLine>&) override;
     void melt_paid(store::Tx&, std::string_view reference, const MeltEnd&) override;
     void melt_failed(store::Tx&, std::string_view reference, const std::vector<SwapLine>&) override;

@@ -64,7 +64,8 @@ struct Remittance {
 
 struct RemittanceEstimate {
     Msat amount;
-    Msat fee_max;    // Of an address by rule, since its invoice is asked for once, to be paid.
+    Msat fee_max;    // By rule of an address, whose invoice is asked for once, to be paid, and
+                     // where ecash is to be brought together first.
     Msat available;  // Covers both, or it could not be begun.
     bool is_exact = false;  // Of an invoice: whoever would pay it said so.
 };

@@ -53,6 +53,17 @@ public:
     };
     virtual void swapped(store::Tx&, std::string_view reference, const std::vector<SwapLine>&,
                          nutgate::Msat fee) = 0;
+    // Whether a melt may pay that invoice and `most` in all from Lightning. Asked in the
+    // transaction that takes its tokens, before they are taken: a refusal by the books later would
+    // come after the payment has left.
+    enum class MayPay {
+        Yes,
+        Elsewhere,  // This node pays it for somebody else, or has.
+        Short,      // There is not so much at the mint's backend.
+    };
+    virtual MayPay may_pay(store::Reader&, const PaymentHash&, nutgate::Msat /*most*/) {
+        return MayPay::Yes;
+    }
     // A melt took tokens in (to in flight), and ended: paid with its fee, or given back.
     // `reference` names the attempt: a quote whose payment failed may be melted again.
     virtual void melt_begun(store::Tx&, std::string_view reference,
@@ -63,6 +74,7 @@ public:
         nutgate::Msat fee_kept;     // Input fee and unclaimed overpayment: revenue.
         std::vector<SwapLine> change;
         // paid + routing_fee + fee_kept + change is what melt_begun took in.
+        nutgate::Msat beyond = {};  // What it cost besides: the mint's own loss.
     };
     virtual void melt_paid(store::Tx&, std::string_view reference, const MeltEnd&) = 0;
     // The lines of melt_begun, given back.
@@ -115,9 +127,11 @@ public:
     // A new active keyset for `unit`; the old one stays redeemable.
     Result<KeysetId, store::StoreFailure> rotate(Unit unit, std::uint64_t input_fee_ppk);
     // True until an operator confirms, after a backup was restored: it then signs nothing, since
-    // the backup may not know what was spent after it was made. Who restores one calls freeze()
-    // before the mint starts.
+    // the backup may not know what was spent after it was made. So each backup is made frozen.
     static Result<void, store::StoreFailure> freeze(store::Database& database);
+    static bool is_frozen(store::Reader& reader);
+    // Whether a melt pays that invoice, or has paid it.
+    static bool pays(store::Reader& reader, const PaymentHash& payment);
     bool frozen() const;
     Result<void, store::StoreFailure> unfreeze();
 

@@ -62,8 +62,11 @@ private:
     Member* find(const std::string& name);
     void note(Member& member, bool up);
     Result<std::string, store::StoreFailure> assigned(const PaymentHash& hash) const;
-    Result<void, store::StoreFailure> assign(const PaymentHash& hash, const std::string& backend);
-    void forget(const PaymentHash& hash);
+    // False if it is no longer as it was before (empty: nobody's): another order of nodes, which
+    // has the same table, was faster.
+    Result<bool, store::StoreFailure> assign(const PaymentHash& hash, const std::string& before,
+                                             const std::string& backend);
+    void forget(const PaymentHash& hash, const std::string& backend);
     Result<Payment, BackendError> pay_by_one(const PaymentOrder& order);
 
     store::Database& database_;
