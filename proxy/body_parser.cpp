@@ -75,6 +75,20 @@ void BodyEdits::keep_below(std::string_view field, const Limit& limit, std::int6
     }
 }
 
+// Renamed, not added: some refuse to be given both. Where both names are there already, one of them
+// is null, and then it is the other.
+void BodyEdits::keep_below_as(std::string_view field, const Limit& there, const Limit& limit,
+                              std::int64_t most) {
+    const std::int64_t kept = std::min(*limit.value, most);
+    if (there.place) {
+        edits_.push_back({*there.place, std::to_string(kept)});
+        edits_.push_back({*limit.place, "null"});
+        return;
+    }
+    edits_.push_back({limit.key_place, std::string{field}});
+    if (kept < *limit.value) edits_.push_back({*limit.place, std::to_string(kept)});
+}
+
 void BodyEdits::ask_for_usage(const UsageAsked& asked) {
     if (asked.usage_asked) return;
     if (asked.include_usage_place) {
@@ -161,6 +175,7 @@ Result<std::optional<std::int64_t>, http::ApiError> BodyParser::read_integer(std
 
 BodyParser::Parsed BodyParser::read_limit(std::string_view field, JsonToken first, Limit& limit) {
     limit.place = reader_.span();
+    limit.key_place = key_place_;
     TRY(limit.value, read_integer(field, first));
     return {};
 }

@@ -71,6 +71,7 @@ struct UsageAsked {
 struct Limit {
     std::optional<std::int64_t> value;
     std::optional<Span> place;
+    Span key_place{};  // Of its name, within the quotes.
 };
 
 // The fields that this model's operator has not let pass are refused.
@@ -89,6 +90,9 @@ public:
     // The limit is never above `most`; where the client gave none, it is `unless_given`.
     void keep_below(std::string_view field, const Limit& limit, std::int64_t most,
                     std::optional<std::int64_t> unless_given);
+    // The same under `field`, of a limit that the client gave under another name, which ends.
+    void keep_below_as(std::string_view field, const Limit& there, const Limit& limit,
+                       std::int64_t most);
     void ask_for_usage(const UsageAsked& asked);
     std::string apply();  // Once.
 
@@ -112,6 +116,7 @@ protected:
     Parsed walk(Read read) {
         if (reader_.next() != JsonToken::BeginObject) return fail(bad_json());
         while (const auto member = reader_.next_member()) {
+            key_place_ = reader_.place_of(member->key);
             TRY_VOID(note(plain_name(member->key)));
             TRY_VOID(read(fields_.back(), member->first));
         }
@@ -175,6 +180,7 @@ private:
 
     std::span<const std::string_view> known_;
     BodyFields& found_;
+    Span key_place_;  // Of the field that is being read.
     std::vector<std::string_view> fields_;
     std::list<std::string> decoded_;  // What some of them are in: it stays where it is.
 };

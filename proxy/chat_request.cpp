@@ -296,19 +296,30 @@ TokenBounds bounds_of(const ChatRequest& request, std::size_t body_bytes, const 
             .input_image = std::min(image_input, model.context)};
 }
 
+namespace {
+
+// What an upstream generates without a limit of its own name, nobody holds money for: so it always
+// has one, under the name that it obeys.
+void limit_output(BodyEdits& edits, const ChatRequest& request, LimitField field,
+                  std::int64_t limit) {
+    constexpr std::string_view kOld = "max_tokens";
+    constexpr std::string_view kNew = "max_completion_tokens";
+    const bool is_old = field == LimitField::MaxTokens;
+    const Limit& obeyed = is_old ? request.max_tokens : request.max_completion_tokens;
+    const Limit& other = is_old ? request.max_completion_tokens : request.max_tokens;
+    const std::string_view name = is_old ? kOld : kNew;
+    if (!obeyed.value && other.value) return edits.keep_below_as(name, obeyed, other, limit);
+    edits.keep_below(name, obeyed, limit, limit);
+    edits.keep_below(is_old ? kNew : kOld, other, limit, std::nullopt);
+}
+
+}  // namespace
+
 std::string rewrite(std::string_view body, const ChatRequest& request, const Model& model,
                     const Destination& to) {
     BodyEdits edits{body, request};
     edits.name_model(to.model);
-    const std::int64_t limit = limit_per_choice(request, model);
-    const bool limited = request.max_tokens.value || request.max_completion_tokens.value;
-    const bool by_max_tokens = to.upstream.limit_field == LimitField::MaxTokens;
-    const auto ours = [&](bool obeyed) {
-        return obeyed && !limited ? std::optional{limit} : std::nullopt;
-    };
-    edits.keep_below("max_tokens", request.max_tokens, limit, ours(by_max_tokens));
-    edits.keep_below("max_completion_tokens", request.max_completion_tokens, limit,
-                     ours(!by_max_tokens));
+    limit_output(edits, request, to.upstream.limit_field, limit_per_choice(request, model));
     if (request.stream) edits.ask_for_usage(request);
     return edits.apply();
 }

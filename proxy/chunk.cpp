@@ -1,5 +1,6 @@
 #include "chunk.h"
 
+#include <algorithm>
 #include <array>
 
 #include "usage_fields.h"
@@ -19,12 +20,12 @@ bool is_text_key(std::string_view key) {
 }
 
 // Adds up the text in a message: at any depth, since tool calls and content parts are nested.
-std::uint64_t read_text(JsonReader& reader, JsonToken first) {
-    if (first == JsonToken::String) return reader.text_size();
+// `counts`: whether a string that stands there by itself is text.
+std::uint64_t read_text(JsonReader& reader, JsonToken first, bool counts) {
+    if (first == JsonToken::String) return counts ? reader.text_size() : 0;
     if (first != JsonToken::BeginObject && first != JsonToken::BeginArray) return 0;
     std::uint64_t bytes = 0;
     int depth = 1;
-    bool counts = false;
     while (depth > 0) {
         const JsonToken token = reader.next();
         switch (token) {
@@ -61,13 +62,38 @@ std::uint64_t read_text(JsonReader& reader, JsonToken first) {
     return bytes;
 }
 
+// A message of a chat, or a part of one, member by member: its thoughts may be there three times.
+void read_message(JsonReader& reader, Chunk& chunk) {
+    std::uint64_t told = 0;       // vLLM says both names of it in one delta.
+    std::uint64_t in_blocks = 0;  // OpenRouter's and LiteLLM's, beside one of those.
+    while (const auto member = reader.next_member()) {
+        const auto& [key, first] = *member;
+        if (key_is(key, "reasoning_content") || key_is(key, "reasoning")) {
+            told = std::max(told, read_text(reader, first, true));
+        } else if (key_is(key, "reasoning_details") || key_is(key, "thinking_blocks")) {
+            in_blocks = std::max(in_blocks, read_text(reader, first, false));
+        } else {
+            chunk.text_bytes += read_text(reader, first, is_text_key(key));
+        }
+    }
+    chunk.text_bytes += told > 0 ? told : in_blocks;
+    if (told > 0) {
+        chunk.tells_thoughts = true;
+    } else {
+        chunk.thought_block_bytes += in_blocks;
+    }
+}
+
 void read_choice(JsonReader& reader, Chunk& chunk) {
     std::int64_t index = 0;
     bool finished = false;
     while (const auto member = reader.next_member()) {
         if (key_is(member->key, "delta") || key_is(member->key, "message")) {
-            if (member->first == JsonToken::String) continue;
-            chunk.text_bytes += read_text(reader, member->first);
+            if (member->first == JsonToken::BeginObject) {
+                read_message(reader, chunk);
+            } else {
+                chunk.text_bytes += read_text(reader, member->first, false);
+            }
         } else if (key_is(member->key, "text") && member->first == JsonToken::String) {
             chunk.text_bytes += reader.text_size();
         } else if (key_is(member->key, "finish_reason") && member->first == JsonToken::String) {
@@ -138,7 +164,7 @@ std::optional<Chunk> read_chunk(std::string_view json, std::string_view made_in)
             if (made_in == "choices") {
                 read_choices(reader, first, chunk);
             } else {
-                chunk.text_bytes += read_text(reader, first);
+                chunk.text_bytes += read_text(reader, first, true);
             }
             continue;
         }

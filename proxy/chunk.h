@@ -24,7 +24,12 @@ struct Chunk {
     Choices finished;            // Those that have one.
     bool other_usage = false;    // A member that usage may hide in, other than "usage".
     std::uint64_t text_bytes = 0;
-    std::optional<UsageFields> fields;  // As find_usage() has them.
+    // Thoughts have several names, under which some say them twice. In one delta or message they
+    // are counted once. Of a stream whose deltas have told them, those that came in blocks are
+    // what was told before, put together.
+    bool tells_thoughts = false;            // As reasoning_content, or as reasoning.
+    std::uint64_t thought_block_bytes = 0;  // Of text_bytes: told in no way but in blocks.
+    std::optional<UsageFields> fields;      // As find_usage() has them.
     std::optional<Span> id, model, created;
 
     // For what is put into it: the last of a name is the one that parsers take.

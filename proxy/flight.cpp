@@ -54,6 +54,13 @@ Flight::~Flight() {
     }
 }
 
+SseMeter::Options Flight::meter_options() const {
+    const Pieces pieces = order_->pieces_of_stream(false);
+    return {.form = form_of(order_->endpoint()).stream,
+            .may_end_early = !hold_.holds_all(),
+            .sells_pieces = pieces.characters > 0 || pieces.images > 0};
+}
+
 // What would be charged for it if the stream ended now.
 std::int64_t Flight::output_so_far() const {
     std::int64_t tokens = estimate_tokens(meter_->delivered(), model_.bytes_per_token);

@@ -56,8 +56,7 @@ public:
     // Of a stream: made when it is asked for.
     SseMeter& meter() {
         if (!meter_) {
-            meter_ = std::make_unique<SseMeter>(SseMeter::Options{
-                .form = form_of(order_->endpoint()).stream, .may_end_early = !hold_.holds_all()});
+            meter_ = std::make_unique<SseMeter>(meter_options());
         }
         return *meter_;
     }
@@ -95,6 +94,7 @@ public:
     void let_go();
 
 private:
+    SseMeter::Options meter_options() const;
     std::int64_t output_so_far() const;
     struct Charge {
         std::optional<Cost> cost;  // Empty: more money than there is.

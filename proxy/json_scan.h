@@ -48,6 +48,11 @@ public:
     // Of the last token, quotes included.
     Span span() const { return span_; }
     std::string_view raw() const { return {begin_ + span_.begin, span_.end - span_.begin}; }
+    // Of a part of the text, such as a member's key.
+    Span place_of(std::string_view part) const {
+        const auto begin = static_cast<std::size_t>(part.data() - begin_);
+        return {begin, begin + part.size()};
+    }
     // Of the last string or key: its length in UTF-8, which json_text() would make of it.
     std::size_t text_size() const { return text_size_; }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "answers.h"
 #include "nutgate/base/pen.h"
 #include "nutgate/http/error_envelope.h"
 #include "nutgate/proxy/usage_rows.h"
@@ -195,6 +196,22 @@ EventParts parts_of(std::string_view json) {
     return parts;
 }
 
+// An error's words without keys and names of accounts, line by line: what ends a line stays.
+std::string shown_words(std::string_view words) {
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; };
+    std::string shown;
+    while (!words.empty()) {
+        const auto end = std::ranges::find_if(words, is_control);
+        const auto size = static_cast<std::size_t>(end - words.begin());
+        shown += redacted(words.substr(0, size));
+        words.remove_prefix(size);
+        if (words.empty()) break;
+        shown += words.front();
+        words.remove_prefix(1);
+    }
+    return shown;
+}
+
 // A receipt as it goes into an answer.
 struct Report {
     const Chunk& answer;
@@ -352,6 +369,30 @@ std::string on_one_line(std::string text) {
         if (c == '\n' || c == '\r') c = ' ';
     }
     return text;
+}
+
+std::optional<std::string> without_accounts(std::string_view event) {
+    std::vector<Edit> edits;
+    JsonReader reader{event};
+    bool are_words = false;
+    JsonToken token = reader.next();
+    for (; token != JsonToken::End && token != JsonToken::Error; token = reader.next()) {
+        if (token == JsonToken::Key) {
+            const std::string_view key = reader.raw().substr(1, reader.raw().size() - 2);
+            // Some have nothing but words for an error. "raw": what OpenRouter was told itself.
+            are_words = key_is(key, "message") || key_is(key, "error") || key_is(key, "raw");
+        } else if (token == JsonToken::String && are_words) {
+            const std::string words = json_text(reader.raw());
+            const std::string shown = shown_words(words);
+            if (shown != words) edits.push_back({reader.span(), http::json_quote(shown)});
+        }
+    }
+    if (token == JsonToken::Error) {
+        std::string shown = shown_words(event);
+        return shown == event ? std::nullopt : std::optional{on_one_line(std::move(shown))};
+    }
+    if (edits.empty()) return std::nullopt;
+    return on_one_line(apply_edits(event, std::move(edits)));
 }
 
 std::string splice_receipt(std::string_view json, const Receipt& receipt) {

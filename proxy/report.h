@@ -2,6 +2,7 @@
 // (routstr-contract 1.5): usage.cost and its neighbours, metadata.routstr, and headers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,11 @@ std::string begin_chunk(const SseMeter& meter, const ChunkHead& head);
 std::string event_text(std::string_view type, std::string_view data);
 // Some end lines between the tokens of a document, where in an event a space will do.
 std::string on_one_line(std::string text);
+
+// An event of a stream that is or has an error, or its plain words, as clients get to see it: what
+// the error says is told without keys and names of accounts, on one line. Empty if all of it may be
+// seen as it is.
+std::optional<std::string> without_accounts(std::string_view event);
 
 // The last data event of a stream of chunks: the upstream's own usage chunk where there was one,
 // with the report in it, or one made here.

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <utility>
 
 #include "chunk.h"
 #include "nutgate/proxy/meter.h"
+#include "report.h"
 #include "typed_event.h"
 
 namespace nutgate::proxy {
@@ -65,6 +67,43 @@ Fields parse_frame(std::string_view frame) {
         }
     }
     return fields;
+}
+
+// The frame with this data, which is one line, and all its other lines as they came.
+std::string with_data(std::string_view frame, std::string_view data) {
+    std::string text;
+    bool told = false;
+    while (!frame.empty()) {
+        std::string_view rest = frame;
+        const std::string_view line = next_line(rest);
+        const std::size_t taken = frame.size() - rest.size();
+        if (line.substr(0, line.find(':')) != "data") {
+            text += frame.substr(0, taken);
+        } else if (!std::exchange(told, true)) {
+            const bool is_tight = line.starts_with("data:") && !line.starts_with("data: ");
+            text.append(is_tight ? "data:" : "data: ").append(data);
+            text += frame.substr(line.size(), taken - line.size());
+        }
+        frame = rest;
+    }
+    return text;
+}
+
+// Whether these are tokens that we guessed at ourselves, or another node did, for a client who
+// wants a number at once: the word of nobody who counted.
+bool is_guess(std::string_view message_start) {
+    const auto find = [](JsonReader& reader, std::string_view name) {
+        while (const auto member = reader.next_member()) {
+            if (key_is(member->key, name)) return member->first;
+            (void)reader.skip(member->first);
+        }
+        return JsonToken::Error;
+    };
+    JsonReader reader{message_start};
+    if (reader.next() != JsonToken::BeginObject) return false;
+    if (find(reader, "message") != JsonToken::BeginObject) return false;
+    if (find(reader, "usage") != JsonToken::BeginObject) return false;
+    return find(reader, "usage_source") == JsonToken::String && reader.raw() == "\"estimate\"";
 }
 
 std::string_view trim(std::string_view text) {
@@ -141,16 +180,26 @@ void SseMeter::end_frame(std::string& out) {
         dropped_last_ = false;
         return;
     }
-    dropped_last_ = !passes(frame_);
+    dropped_last_ = !passes();
     if (!dropped_last_) out += frame_;
     frame_.clear();
 }
 
-bool SseMeter::passes(std::string_view frame) {
-    if (first_frame_ && frame.starts_with(kByteOrderMark)) {
-        frame.remove_prefix(kByteOrderMark.size());
+// Whether the frame passes; in other words, if it has to.
+bool SseMeter::passes() {
+    std::string_view frame = frame_;
+    std::string_view mark;
+    if (std::exchange(first_frame_, false) && frame.starts_with(kByteOrderMark)) {
+        mark = kByteOrderMark;
+        frame.remove_prefix(mark.size());
     }
-    first_frame_ = false;
+    shown_.reset();
+    const bool is_passed = look_at_frame(frame);
+    if (is_passed && shown_) frame_ = std::string{mark} + with_data(frame, *shown_);
+    return is_passed;
+}
+
+bool SseMeter::look_at_frame(std::string_view frame) {
     // The form of almost every frame: one line of data, which need not be copied to be looked at.
     constexpr std::string_view kData = "data: ";
     if (const std::size_t end = line_end(frame);
@@ -158,8 +207,13 @@ bool SseMeter::passes(std::string_view frame) {
         return look_at(frame.substr(kData.size(), end - kData.size()));
     }
     const Fields fields = parse_frame(frame);
-    if (fields.error_event) failed_ = true;
+    if (fields.error_event) take_error(fields.data());
     return !fields.has_data || look_at(fields.data());
+}
+
+void SseMeter::take_error(std::string_view data) {
+    failed_ = true;
+    shown_ = without_accounts(data);
 }
 
 // Whether the frame with this data passes.
@@ -171,11 +225,13 @@ bool SseMeter::look_at(std::string_view data) {
     if (options_.form != StreamForm::Chunks) return look_at_event(data);
     const auto chunk = read_chunk(data);
     if (!chunk) return !done_;
-    if (chunk->has_error) failed_ = true;
+    if (chunk->has_error) take_error(data);
     finished_ = finished_ || chunk->finish_reason;
     finished_choices_ |= chunk->finished;
-    if (chunk->text_bytes > 0) {
-        delivered_.text_bytes += chunk->text_bytes;
+    thoughts_told_ = thoughts_told_ || chunk->tells_thoughts;
+    const std::uint64_t told_before = thoughts_told_ ? chunk->thought_block_bytes : 0;
+    if (chunk->text_bytes > told_before) {
+        delivered_.text_bytes += chunk->text_bytes - told_before;
         ++delivered_.text_deltas;
     }
     const auto keep = [data](std::string& where, const std::optional<Span>& place) {
@@ -199,13 +255,14 @@ bool SseMeter::look_at_event(std::string_view data) {
     const bool was_done = done_;
     const auto event = read_typed_event(data);
     if (!event) return !was_done;
-    if (event->has_error) failed_ = true;
+    if (event->has_error) take_error(data);
+    if (!failed_) piece_came_ = options_.sells_pieces;
     if (options_.may_end_early) keep_for_end(data, *event);
     if (event->text_bytes > 0) {
         delivered_.text_bytes += event->text_bytes;
         ++delivered_.text_deltas;
     }
-    if (event->fields) {
+    if (event->fields && (event->type != "message_start" || !is_guess(data))) {
         if (!usage_) usage_.emplace();
         usage_->overwrite_with(*event->fields);
     }
@@ -215,7 +272,7 @@ bool SseMeter::look_at_event(std::string_view data) {
         case StreamForm::LastEvent:
             if (was_done || !event->completes) return !was_done;
             done_ = finished_ = true;
-            usage_chunk_ = data;
+            usage_chunk_ = shown_ ? *shown_ : std::string{data};
             return false;
         case StreamForm::Messages:
             if (event->completes) done_ = finished_ = true;
@@ -237,9 +294,10 @@ void SseMeter::keep_for_end(std::string_view data, const TypedEvent& event) {
 }
 
 bool SseMeter::is_empty() const {
-    if (delivered_.text_bytes > 0) return false;
-    // A message tells what it read before it says anything.
-    return !usage_ || (options_.form == StreamForm::Messages && !usage_->completion_tokens);
+    if (delivered_.text_bytes > 0 || piece_came_) return false;
+    if (!usage_) return true;
+    // A message tells what it read before it says anything, in translation, too.
+    return options_.form != StreamForm::LastEvent && !usage_->completion_tokens;
 }
 
 void SseMeter::finish(std::string& out) {
@@ -254,7 +312,7 @@ void SseMeter::finish(std::string& out) {
     const Fields fields = parse_frame(frame_);
     const bool whole =
         fields.has_data && (trim(fields.data()) == "[DONE]" || read_chunk(fields.data()));
-    if (whole && passes(frame_)) {
+    if (whole && passes()) {
         out += frame_;
         out += "\n\n";
     }

@@ -65,6 +65,7 @@ struct Parts {
     std::string list;
     std::string letters;  // Of the first text.
     std::size_t count = 0;
+    std::size_t image_bytes = 0;
     bool only_text = true;
 
     void add_text(std::string_view more) {
@@ -74,6 +75,7 @@ struct Parts {
     }
     void add_image(std::string_view part) {
         ++count;
+        image_bytes += part.size();
         only_text = false;
         add_item(list, part);
     }
@@ -200,6 +202,7 @@ ChatMessages::Added ChatMessages::add_user(const RawJson& content) {
     }
     for (const std::string& image : shown) parts.add_image(image);
     if (parts.count == 0) return {};
+    image_bytes_ += parts.image_bytes;
     ends_with_assistant_ = false;
     add(ObjectText{}.raw("role", R"("user")").raw("content", parts.content()));
     return {};

@@ -21,6 +21,7 @@ public:
     std::string json() const { return '[' + list_ + ']'; }
     bool empty() const { return list_.empty(); }
     bool ends_with_assistant() const { return ends_with_assistant_; }
+    std::size_t image_bytes() const { return image_bytes_; }  // Of json(), in images.
 
 private:
     Added add_user(const RawJson& content);
@@ -28,6 +29,7 @@ private:
     void add(ObjectText message) { add_item(list_, message.end()); }
 
     std::string list_;
+    std::size_t image_bytes_ = 0;
     bool ends_with_assistant_ = false;
 };
 

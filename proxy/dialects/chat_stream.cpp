@@ -273,6 +273,8 @@ void ChatStream::start(std::string& out) {
                           .number("input_tokens", options_.input_tokens_estimate)
                           // Clients want a number, and nothing was made by now.
                           .number("output_tokens", 0)
+                          // Whoever meters this has a better guess than ours, and no count.
+                          .raw("usage_source", R"("estimate")")
                           .end());
     put_event("message_start",
               ObjectText{}.raw("type", R"("message_start")").raw("message", message.end()).end(),

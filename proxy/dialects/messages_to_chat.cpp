@@ -48,7 +48,7 @@ public:
         if (streams) {
             out_.raw("stream", "true").raw("stream_options", R"({"include_usage":true})");
         }
-        return ChatBody{.body = out_.end(), .stream = streams};
+        return ChatBody{.body = out_.end(), .stream = streams, .image_bytes = image_bytes_};
     }
 
 private:
@@ -109,6 +109,7 @@ private:
                                     "last message must be the user's."));
         }
         out_.raw("messages", messages.json());
+        image_bytes_ = messages.image_bytes();
         return {};
     }
 
@@ -269,6 +270,7 @@ private:
     const MessagesToChat& options_;
     ObjectText out_;
     std::int64_t max_tokens_ = 0;
+    std::size_t image_bytes_ = 0;
     bool has_tools_ = false;
 };
 

@@ -19,7 +19,8 @@ namespace nutgate::proxy {
 
 struct ChatBody {
     std::string body;
-    bool stream = false;  // Then it asks for usage, too.
+    bool stream = false;          // Then it asks for usage, too.
+    std::size_t image_bytes = 0;  // Of the body: letters that nobody reads as text.
 };
 
 struct MessagesToChat {

@@ -1,5 +1,7 @@
 #include "dialects/raw_json.h"
 
+#include <list>
+#include <set>
 #include <utility>
 
 #include "nutgate/http/error_envelope.h"
@@ -7,15 +9,20 @@
 namespace nutgate::proxy {
 namespace {
 
-bool same_key(std::string_view a, std::string_view b) {
-    if (a.find('\\') == std::string_view::npos && b.find('\\') == std::string_view::npos) {
-        return a == b;
+// The names of an object. Each is decoded once, however many there are: they are a stranger's.
+class Names {
+public:
+    // False: it is there already.
+    bool add(std::string_view raw_key) {
+        if (raw_key.find('\\') == std::string_view::npos) return names_.insert(raw_key).second;
+        return names_.insert(decoded_.emplace_back(json_text('"' + std::string{raw_key} + '"')))
+            .second;
     }
-    const auto decoded = [](std::string_view key) {
-        return json_text('"' + std::string{key} + '"');
-    };
-    return decoded(a) == decoded(b);
-}
+
+private:
+    std::set<std::string_view> names_;
+    std::list<std::string> decoded_;  // What some of them are in: it stays where it is.
+};
 
 }  // namespace
 
@@ -54,14 +61,13 @@ std::vector<RawJson> RawJson::items() const {
 std::optional<RawObject> RawObject::make(const RawJson& value) {
     if (!value.is_object()) return std::nullopt;
     std::vector<Member> members;
+    Names names;
     JsonReader reader{value.text_};
     (void)reader.next();
     while (const auto member = reader.next_member()) {
-        for (const Member& other : members) {
-            if (same_key(other.key, member->key)) return std::nullopt;
-        }
+        if (members.size() == kMembersMax || !names.add(member->key)) return std::nullopt;
         const auto place = reader.skip(member->first);
-        if (!place || members.size() == kMembersMax) return std::nullopt;
+        if (!place) return std::nullopt;
         members.push_back({member->key, RawJson{place->of(value.text_), member->first}});
     }
     if (reader.failed()) return std::nullopt;

@@ -124,6 +124,7 @@ public:
         if (std::exchange(was_read_, true)) co_return std::string_view{};
         co_return std::string_view{response_.body};
     }
+    bool is_our_own() const override { return true; }
 
 private:
     const http::Response response_;

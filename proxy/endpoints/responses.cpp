@@ -120,8 +120,12 @@ private:
 
     Parsed read_item() {
         std::string type;
+        bool has_role = false;
+        bool has_content = false;
         TRY_VOID(read_members([&](std::string_view key, JsonToken value) -> Parsed {
             if (is_like(key, "type")) return read_type(value, type);
+            has_role = has_role || key_is(key, "role");
+            has_content = has_content || key_is(key, "content");
             if (is_like(key, "content") || is_like(key, "output") || is_like(key, "summary")) {
                 return read_parts(value);
             }
@@ -131,6 +135,10 @@ private:
             "message",          "function_call",           "function_call_output",
             "custom_tool_call", "custom_tool_call_output", "reasoning",
             "local_shell_call", "local_shell_call_output", "apply_patch_call"};
+        // One that says of itself only its id stands for what the operator's account has stored.
+        if (type.empty() && !(has_role && has_content)) {
+            return fail(unsupported("input", "An item without a type has a role and content."));
+        }
         const bool is_sold = type.empty() || type == "apply_patch_call_output" ||
                              std::find(kItems.begin(), kItems.end(), type) != kItems.end();
         if (is_sold) return {};

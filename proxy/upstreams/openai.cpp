@@ -64,7 +64,8 @@ private:
             co_return ready_answer(
                 http::json_response(chat.error().status, http::to_json(chat.error(), {})));
         }
-        const auto input = static_cast<std::int64_t>(call.body.size() / kBytesPerToken);
+        const std::size_t text_bytes = chat->body.size() - chat->image_bytes;
+        const auto input = static_cast<std::int64_t>(text_bytes / kBytesPerToken);
         call.endpoint = Endpoint::Chat;
         call.body = std::move(chat->body);
         call.stream = chat->stream;

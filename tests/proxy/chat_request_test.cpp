@@ -185,16 +185,28 @@ TEST_CASE("request: only what must change is changed") {
           with(R"("max_completion_tokens":1000)"));
     CHECK(rewritten(with(R"("max_tokens":null)")) == with(R"("max_tokens":1000)"));
     CHECK(rewritten(with(R"("max_tokens":5000)")) == with(R"("max_tokens":1000)"));
-    CHECK(rewritten(with(R"("max_completion_tokens":5000)")) ==
-          with(R"("max_completion_tokens":1000)"));
-    CHECK(rewritten(with(R"("max_completion_tokens":5,"max_tokens":null)")) ==
-          with(R"("max_completion_tokens":5,"max_tokens":null)"));
     CHECK(rewritten(with(R"("n":4,"max_tokens":300)")) == with(R"("n":4,"max_tokens":250)"));
 
     Model named = test_model();
     named.upstream_model = "Vendor/\"Small\"";
     CHECK(rewritten(spaced, named) ==
           "{ \"max_tokens\" : 5 ,\n\"model\" : \"Vendor/\\\"Small\\\"\", \"messages\":[ ] }  ");
+}
+
+TEST_CASE("request: an upstream is limited by the name that it obeys, whatever the client's is") {
+    CHECK(rewritten(with(R"("max_completion_tokens":5)")) == with(R"("max_tokens":5)"));
+    CHECK(rewritten(with(R"("max_completion_tokens" : 5000)")) == with(R"("max_tokens" : 1000)"));
+    CHECK(rewritten(with(R"("max\u005fcompletion_tokens":5)")) == with(R"("max_tokens":5)"));
+    CHECK(rewritten(with(R"("max_completion_tokens":5,"max_tokens":null)")) ==
+          with(R"("max_completion_tokens":null,"max_tokens":5)"));
+    CHECK(rewritten(with(R"("max_completion_tokens":7,"max_tokens":5000)")) ==
+          with(R"("max_completion_tokens":7,"max_tokens":1000)"));
+    const auto by_new = [](const std::string& members) {
+        return rewritten(with(members), test_model(), LimitField::MaxCompletionTokens);
+    };
+    CHECK(by_new(R"("max_tokens":5)") == with(R"("max_completion_tokens":5)"));
+    CHECK(by_new(R"("max_completion_tokens":5000)") == with(R"("max_completion_tokens":1000)"));
+    CHECK(by_new(R"("n":4,"max_tokens":300)") == with(R"("n":4,"max_completion_tokens":250)"));
 }
 
 TEST_CASE("request: a stream's usage is always asked for") {

@@ -220,6 +220,43 @@ TEST_CASE("speech: what breaks off does not look whole, and what never began cos
     CHECK(world.charged() == 9);
 }
 
+TEST_CASE("speech: a stream that breaks off costs its characters, once there was any sound") {
+    const std::string ask =
+        R"({"model":"media","input":"123456789","voice":"alloy","stream_format":"sse"})";
+    const std::string sound = "data: {\"type\":\"speech.audio.delta\",\"audio\":\"AAAA\"}\n\n";
+    const std::string error = "data: {\"type\":\"error\",\"message\":\"busy\"}\n\n";
+    const auto charged = [&](std::vector<Step> steps) {
+        World world{tariff({{PriceKind::Character, "1"}})};
+        world.upstream.script = sse_script(std::move(steps));
+        const auto& client = world.ask(Endpoint::Speech, ask);
+        CHECK(client.ended);
+        if (world.charged() > 0) {
+            CHECK(client.body.starts_with(sound + "event: cost\n"));
+            CHECK(client.body.find("event: error\n") != std::string::npos);
+        }
+        return world.charged();
+    };
+    CHECK(charged({sound, http::UpstreamFailure::Broken}) == 9);
+    CHECK(charged({sound}) == 9);
+    CHECK(charged({error}) == 0);
+    CHECK(charged({http::UpstreamFailure::Broken}) == 0);
+}
+
+TEST_CASE("images: a stream that breaks off behind a picture costs one, flagged as an estimate") {
+    World world{tariff({{PriceKind::Image, "40"}})};
+    world.upstream.script =
+        sse_script({"data: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"AA\"}\n\n",
+                    http::UpstreamFailure::Broken});
+    const auto& client = world.ask(Endpoint::ImageGenerations,
+                                   R"({"model":"media","prompt":"a cat","stream":true})");
+    const auto events = sse_events(client.body);
+    REQUIRE(events.size() == 3);
+    CHECK(events[1].name == "cost");
+    CHECK(json::parse(events[1].data)["cost"]["usage_source"] == "estimate");
+    CHECK(events[2].name == "error");
+    CHECK(world.charged() == 40);
+}
+
 TEST_CASE("speech: a voice of somebody's account is refused, and what nobody counts") {
     const auto model = model_of(tariff({{PriceKind::Character, "1"}}));
     const auto is = [&](const std::string& members) {

@@ -1,7 +1,9 @@
 // POST /v1/messages and /v1/messages/count_tokens.
 #include <string>
 
+#include "dialogue.h"
 #include "endpoints_test.h"
+#include "scripted_server.h"
 
 using namespace nutgate;
 using namespace nutgate::test;
@@ -50,6 +52,30 @@ Streamed stream(std::vector<Step> steps) {
     return {client.status, client.body,
             client.status == 200 ? sse_events(client.body) : std::vector<SseEvent>{},
             node.balance(key).posted};
+}
+
+// What a stream of another dialect's upstream comes to, for who reads it or leaves.
+struct Sold {
+    int status;
+    std::string body;
+    Msat paid;
+};
+
+Sold sell(proxy::Upstream& upstream, Endpoint endpoint, const std::string& ask,
+          std::optional<std::size_t> leave_after = {}) {
+    proxy::Model model{.id = *ModelId::parse("other"),
+                       .context = 4096,
+                       .output_max = 512,
+                       .price = Node::default_price(),
+                       .upstreams = {&upstream},
+                       .tokens_per_image_max = 1000};
+    model.endpoints = {Endpoint::Chat, Endpoint::Messages};
+    Node node{Node::default_price(), {model}};
+    const KeyId key = node.make_key(10'000_msat);
+    FakeExchange client{node.request(key, ask)};
+    client.leave_after_bytes = leave_after;
+    node.serve(client, endpoint);
+    return {client.status, client.body, *subtract(10'000_msat, node.balance(key).posted)};
 }
 
 }  // namespace
@@ -129,6 +155,59 @@ TEST_CASE("messages: an upstream that is overloaded before it says anything cost
     const Streamed got = stream({kStart, overloaded});
     CHECK(got.body == kStart + overloaded);
     CHECK(got.left == 10'000_msat);
+}
+
+TEST_CASE(
+    "messages: a prompt that no OpenAI upstream counted costs its text, and no image's bytes") {
+    const std::string ask =
+        R"({"model":"other","max_tokens":50,"stream":true,"messages":[{"role":"user","content":[)"
+        R"({"type":"image","source":{"type":"base64","media_type":"image/png","data":")" +
+        std::string(2'000'000, 'A') + R"("}},{"type":"text","text":"Hi"}]}]})";
+    std::vector<Step> steps{delta("12345678")};
+    std::optional<std::size_t> leave_after;
+    SUBCASE("cut") { steps.emplace_back(http::UpstreamFailure::Broken); }
+    SUBCASE("without usage") { steps.emplace_back(kFinish + kDone); }
+    SUBCASE("left by its reader") {
+        steps.emplace_back(delta("never read"));
+        leave_after = 1;
+    }
+    ScriptedServer server{sse_script(std::move(steps))};
+    const auto upstream = proxy::make_openai_upstream(proxy::OpenAiOptions{}, server);
+    const Sold got = sell(*upstream, Endpoint::Messages, ask, leave_after);
+    CHECK(got.status == 200);
+    // "user", "Hi": 6 bytes, and 8 of the answer: 2 * 0.2 + 2 * 0.6 = 1.6.
+    CHECK(got.paid == 2_msat);
+    const json told = json::parse(sse_events(got.body).at(0).data)["message"]["usage"];
+    CHECK(told["input_tokens"] < 100);
+    CHECK(told["usage_source"] == "estimate");
+}
+
+TEST_CASE("messages: a chat on an Anthropic upstream that fails before it says anything is free") {
+    std::vector<Step> steps{kStart};
+    bool has_text = false;
+    SUBCASE("an error") {
+        steps.emplace_back(
+            event("error", R"("error":{"type":"overloaded_error","message":"Overloaded"})"));
+    }
+    SUBCASE("a connection that broke") { steps.emplace_back(http::UpstreamFailure::Broken); }
+    SUBCASE("what it said before costs what was said, and the prompt") {
+        has_text = true;
+        steps.emplace_back(
+            event("content_block_start", R"("index":0,"content_block":{"type":"text","text":""})"));
+        steps.emplace_back(text_delta("12345678"));
+        steps.emplace_back(http::UpstreamFailure::Broken);
+    }
+    ScriptedServer server{sse_script(std::move(steps))};
+    proxy::AnthropicOptions options;
+    options.traits.endpoints = proxy::kAnthropicEndpoints;
+    const FixedClock clock;
+    const auto upstream = proxy::make_anthropic_upstream(std::move(options), server, clock);
+    std::string ask = kAskStream;
+    ask.replace(ask.find("small"), 5, "other");
+    const Sold got = sell(*upstream, Endpoint::Chat, ask);
+    CHECK(got.paid == (has_text ? 10_msat : 0_msat));  // 40 * 0.2 + 2 * 0.6
+    CHECK(got.body.find("\"error\"") != std::string::npos);
+    CHECK(got.body.find("[DONE]") == std::string::npos);
 }
 
 TEST_CASE("contract A1: a message without usage is charged by estimate") {

@@ -9,6 +9,8 @@
 #include <iterator>
 #include <vector>
 
+#include "chunk.h"
+
 using namespace nutgate::proxy;
 
 namespace {
@@ -157,6 +159,121 @@ TEST_CASE("meter: nothing passes behind [DONE], and there is one") {
         relay("data: [DONE]\n\ndata: [DONE]\n\ndata: {\"choices\":[{\"delta\":{}}]}\n\n", {}, true);
     CHECK(relayed.out.empty());
     CHECK(relayed.meter.done());
+}
+
+TEST_CASE("meter: thoughts that a delta or a message says under several names are counted once") {
+    const auto text_of = [](const std::string& members) {
+        return read_chunk(R"({"choices":[{"index":0,"delta":{)" + members + "}}]}")->text_bytes;
+    };
+    CHECK(text_of(R"("reasoning":"12345678")") == 8);
+    CHECK(text_of(R"("reasoning":"12345678","reasoning_content":"12345678")") == 8);
+    CHECK(text_of(R"("reasoning_content":"1234","reasoning":"12345678","content":"12")") == 10);
+    CHECK(text_of(R"("reasoning":"1234","reasoning_details":[{"type":"reasoning.text",)"
+                  R"("text":"1234"}])") == 4);
+    CHECK(text_of(R"("thinking_blocks":[{"type":"thinking","thinking":"1234","signature":"s"}],)"
+                  R"("reasoning_content":"1234","content":"Hello")") == 9);
+    // Where they are told in no other way, they count there.
+    CHECK(text_of(R"("reasoning":"","reasoning_details":[{"text":"1234"}])") == 4);
+    CHECK(text_of(R"("content":"Hello","thinking_blocks":[{"thinking":"1234"}])") == 9);
+    CHECK(text_of(R"("content":[{"type":"thinking","thinking":[{"text":"1234"}]}])") == 4);
+}
+
+TEST_CASE("meter: blocks at a stream's end that repeat the thoughts of its deltas are no text") {
+    const auto delta = [](const std::string& members) {
+        return R"(data: {"choices":[{"index":0,"delta":{)" + members + "}}]}\n\n";
+    };
+    const std::string blocks = delta(R"("thinking_blocks":[{"type":"thinking","thinking":)"
+                                     R"("12345678","signature":"abc"}])");
+    const Relayed repeated =
+        relay(delta(R"("reasoning_content":"1234")") + delta(R"("reasoning_content":"5678")") +
+                  delta(R"("content":"Hi")") + blocks,
+              {}, true);
+    CHECK(repeated.meter.delivered().text_bytes == 10);
+    CHECK(repeated.meter.delivered().text_deltas == 3);
+    const Relayed only = relay(delta(R"("content":"Hi")") + blocks, {}, true);
+    CHECK(only.meter.delivered().text_bytes == 10);
+}
+
+TEST_CASE("meter: a prompt that was told before anything was said is nothing to owe for") {
+    const std::string told = R"(data: {"choices":[],"usage":{"prompt_tokens":40}})"
+                             "\n\n";
+    CHECK(relay(told, {}, true).meter.is_empty());
+    CHECK_FALSE(relay(R"(data: {"choices":[{"delta":{"content":"Hi"}}]})"
+                      "\n\n" +
+                          told,
+                      {}, true)
+                    .meter.is_empty());
+    CHECK_FALSE(relay(R"(data: {"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":2}})"
+                      "\n\n",
+                      {}, true)
+                    .meter.is_empty());
+}
+
+TEST_CASE("meter: an error's words pass without the names of the seller's accounts") {
+    const auto passed = [](StreamForm form, const std::string& stream) {
+        std::string first;
+        for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
+            SseMeter meter{SseMeter::Options{.form = form}};
+            std::string out;
+            meter.feed(std::string_view{stream}.substr(0, cut), out);
+            meter.feed(std::string_view{stream}.substr(cut), out);
+            meter.finish(out);
+            CHECK(meter.failed());
+            if (cut == 0) first = out;
+            REQUIRE(out == first);
+        }
+        return first;
+    };
+    const auto limit = [](const std::string& org) {
+        return "\"message\": \"Rate limit of " + org + " on \\u0022tokens\\u0022\"";
+    };
+    const std::string full = limit("org-abcdef123456");
+    const std::string shown = R"("message": "Rate limit of org-[…] on \"tokens\"")";
+    const auto chunk = [](const std::string& words) {
+        return ": hi\r\nid: 7\r\ndata: {\"error\": {" + words + ", \"code\":\"x\" }}\r\n\r\n";
+    };
+    CHECK(passed(StreamForm::Chunks, chunk(full)) == chunk(shown));
+    // What names nobody passes byte for byte.
+    CHECK(passed(StreamForm::Chunks, chunk(limit("you"))) == chunk(limit("you")));
+    CHECK(passed(StreamForm::Chunks, "\xef\xbb\xbf" + chunk(full).substr(6)) ==
+          "\xef\xbb\xbf" + chunk(shown).substr(6));
+    CHECK(passed(StreamForm::Chunks, "data: {\"object\":\"error\",\ndata: " + full + "}\n\n") ==
+          "data: {\"object\":\"error\", " + shown + "}\n\n");
+    CHECK(passed(StreamForm::Chunks, R"(data: {"error":"proj_abcdef123456 is closed"})"
+                                     "\n\n") == R"(data: {"error":"proj_[…] is closed"})"
+                                                "\n\n");
+    CHECK(passed(StreamForm::Chunks,
+                 R"(data: {"error":{"message":"no","metadata":{"raw":"sk-abcdefghijklmnop"}}})"
+                 "\n\n") == R"(data: {"error":{"message":"no","metadata":{"raw":"sk-[…]"}}})"
+                            "\n\n");
+    // Lines stay lines.
+    CHECK(passed(StreamForm::Chunks, "data:{\"error\":\"a\\norg-abcdef123456\\n\"}\n\n") ==
+          "data:{\"error\":\"a\\norg-[…]\\n\"}\n\n");
+    CHECK(passed(StreamForm::Chunks, "data: {\"error\":\"a\\nb\"}\n\n") ==
+          "data: {\"error\":\"a\\nb\"}\n\n");
+    CHECK(passed(StreamForm::Chunks, "event: error\ndata: org-abcdef123456 has no money\n\n") ==
+          "event: error\ndata: org-[…] has no money\n\n");
+    const auto event = [](const std::string& words) {
+        return "event: error\ndata: {\"type\":\"error\",\"error\":{" + words + "}}\n\n";
+    };
+    CHECK(passed(StreamForm::Messages, event(full)) == event(shown));
+    CHECK(passed(StreamForm::LastEvent, event(full)) == event(shown));
+}
+
+TEST_CASE("meter: of sound and images any event that is no error is something to owe for") {
+    const auto is_empty = [](bool sells_pieces, const std::string& data) {
+        SseMeter meter{
+            SseMeter::Options{.form = StreamForm::LastEvent, .sells_pieces = sells_pieces}};
+        std::string out;
+        meter.feed(data + "\n\n", out);
+        return meter.is_empty();
+    };
+    const std::string sound = R"(data: {"type":"speech.audio.delta","audio":"AAAA"})";
+    CHECK_FALSE(is_empty(true, sound));
+    CHECK(is_empty(false, sound));
+    CHECK(is_empty(true, ": ping"));
+    CHECK(is_empty(true, R"(data: {"type":"error","message":"no"})"));
+    CHECK(is_empty(true, "event: error\ndata: {\"message\":\"no\"}"));
 }
 
 TEST_CASE("usage: parts never exceed their whole, and thoughts are billed") {

@@ -145,3 +145,24 @@ TEST_CASE("report: a stream's last event is one data line, whatever the upstream
     CHECK(made["choices"] == json::array());
     CHECK(made["usage"]["total_tokens"] == 52);
 }
+
+TEST_CASE("report: a response that failed is told without the seller's accounts, paid or not") {
+    const auto told = [](const std::string& words) {
+        SseMeter meter{SseMeter::Options{.form = StreamForm::LastEvent}};
+        std::string out;
+        meter.feed(
+            "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":"
+            "{\"id\":\"r\",\"error\":{\"code\":\"x\",\"message\":\"" +
+                words + "\"},\"usage\":null}}\n\n",
+            out);
+        CHECK(out.empty());
+        CHECK(meter.failed());
+        const std::string paid = receipt_event(meter, receipt());
+        CHECK(json::parse(paid.substr(paid.find('{')))["response"]["error"]["message"] ==
+              words.substr(0, 4) + "[…]");
+        return last_event(meter);
+    };
+    CHECK(told("org-abcdef123456") ==
+          "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"r\","
+          "\"error\":{\"code\":\"x\",\"message\":\"org-[…]\"},\"usage\":null}}\n\n");
+}

@@ -233,6 +233,8 @@ TEST_CASE("responses: of what goes in, only what is in the request itself is sol
     }
     CHECK(is(part(R"({"type":"input_text","type":"input_file"})")) == "duplicate_field");
     CHECK(is(R"([{"type":"item_reference","id":"msg_1"}])") == "unsupported_parameter");
+    CHECK(is(R"([{"id":"msg_1"}])") == "unsupported_parameter");
+    CHECK(is(R"([{"id":"msg_1","role":"user"}])") == "unsupported_parameter");
     CHECK(is(R"([{"type":"web_search_call","id":"ws_1"}])") == "unsupported_parameter");
     CHECK(
         is(R"([{"type":"function_call_output","output":[{"type":"input_file","file_id":"f"}]}])") ==

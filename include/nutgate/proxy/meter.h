@@ -2,7 +2,8 @@
 // and changes none but what the contract asks for: of chunks, the one that holds nothing but the
 // usage, and [DONE], are withheld, because the last event of a stream is ours and tells both usage
 // and cost; of events that have a type, the last, which is told again with the cost in it. A
-// message of Anthropic's passes whole: the cost comes behind it.
+// message of Anthropic's passes whole: the cost comes behind it. What an error says of the seller's
+// account does not pass.
 //
 // What each dialect writes, and what it has to come to, is in tests/proxy/corpus.
 //
@@ -98,6 +99,8 @@ public:
         StreamForm form = StreamForm::Chunks;
         // Keeps what an end of ours would repeat: see begun_json() and open_blocks().
         bool may_end_early = false;
+        // Sound and images, which are no text: any event that is no error is something to owe for.
+        bool sells_pieces = false;
     };
 
     explicit SseMeter(Options options) : options_{options} {}
@@ -139,9 +142,11 @@ private:
     void take(std::string_view bytes, std::string& out);
     void take_trailing_lf(std::string& out);
     void end_frame(std::string& out);
-    bool passes(std::string_view frame);
+    bool passes();
+    bool look_at_frame(std::string_view frame);
     bool look_at(std::string_view data);
     bool look_at_event(std::string_view data);
+    void take_error(std::string_view data);
     void keep_for_end(std::string_view data, const TypedEvent& event);
 
     Options options_;
@@ -156,6 +161,9 @@ private:
     bool failed_ = false;
     bool finished_ = false;
     bool overrun_ = false;
+    bool thoughts_told_ = false;        // By deltas: in blocks they come again.
+    bool piece_came_ = false;           // Of those that are sold.
+    std::optional<std::string> shown_;  // In place of this frame's data: an error's.
     Choices finished_choices_;
     std::optional<UsageFields> usage_;
     Delivered delivered_;

@@ -183,6 +183,22 @@ TEST_CASE("message stream: usage is cumulative, overwritten field by field, neve
     CHECK(usage["total_tokens"] == 11'199);
 }
 
+TEST_CASE("message stream: thoughts that its end repeats are metered once") {
+    const Translated whole =
+        translate(start() + block_start(0, R"({"type":"thinking","thinking":"","signature":""})") +
+                      delta(0, "thinking_delta", "thinking", R"("12345678")") +
+                      delta(0, "signature_delta", "signature", R"("abc")") + block_stop(0) +
+                      block_start(1, R"({"type":"text","text":""})") +
+                      delta(1, "text_delta", "text", R"("Hello")") + block_stop(1) +
+                      message_delta("end_turn", R"({"output_tokens":15})") + kStop,
+                  false);
+    CHECK(whole.text.find("thinking_blocks") != std::string::npos);
+    const SseMeter meter = metered(whole);
+    CHECK_FALSE(meter.usage().has_value());
+    CHECK(meter.delivered().text_bytes == 13);
+    CHECK(meter.delivered().text_deltas == 2);
+}
+
 TEST_CASE("message stream: one that was cut has no end, and tells what is known") {
     const std::string begun = start() + kTextStart + delta(0, "text_delta", "text", R"("Hello")");
     for (const std::string& tail :
