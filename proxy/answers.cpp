@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "answer_form.h"
+#include "nutgate/base/json_depth.h"
 #include "nutgate/base/log.h"
 
 namespace nutgate::proxy {
@@ -67,7 +68,7 @@ http::ApiError payment_required(std::string code, std::string message, const Dra
                     {"amount_required_msat", std::to_string(needed.raw())},
                     {"available_msat", std::to_string(refusal.available.raw())},
                     {"model", http::json_quote(model)},
-                    {"methods", options.methods_json}};
+                    {"methods", options.methods_json()}};
     if (!options.payment_request) return error;
     const Msat missing = subtract(needed, refusal.available).value_or(needed);
     const std::string request = options.payment_request(missing);
@@ -108,6 +109,7 @@ std::string_view anthropic_type(int status) {
 
 // The error object, wherever the dialect keeps it.
 Json error_of(std::string_view body) {
+    if (nests_too_deep(body)) return Json::object();
     const Json parsed = Json::parse(body, nullptr, false);
     if (!parsed.is_object()) return Json::object();
     const auto error = parsed.find("error");

@@ -163,10 +163,11 @@ struct Gateway::Impl {
     }
 
     // By value, all of it: what was authenticated is what is charged.
-    http::Task<Identified> redeem(std::string_view token) {
-        const auto redeemed =
-            co_await http::completion<Result<KeyId, http::ApiError>>([this, token](auto done) {
-                services.redeemer->redeem(std::string{token}, std::move(done));
+    http::Task<Identified> redeem(std::string_view token, std::string_view client_ip) {
+        const auto redeemed = co_await http::completion<Result<KeyId, http::ApiError>>(
+            [this, token, client_ip](auto done) {
+                services.redeemer->redeem(std::string{token}, std::string{client_ip},
+                                          std::move(done));
             });
         if (!redeemed) {
             Refused why{redeemed.error()};
@@ -191,7 +192,8 @@ struct Gateway::Impl {
     }
 
     http::Task<Served> serve_token(http::Exchange& client, Endpoint endpoint) {
-        Identified redeemed = co_await redeem(credential_of(endpoint, client.request()));
+        Identified redeemed =
+            co_await redeem(credential_of(endpoint, client.request()), client.request().client_ip);
         if (!redeemed) co_return fail(std::move(redeemed).error());
         co_return co_await serve(client, endpoint, *redeemed);
     }
@@ -350,7 +352,10 @@ struct Gateway::Impl {
             co_return std::move(refusal);
         }
         http::UpstreamAnswer& found = **answer;
-        judge(gate, found);
+        // What this upstream's dialect has no words for says nothing about it, and another may
+        // have.
+        const bool is_our_own = found.is_our_own();
+        if (!is_our_own) judge(gate, found);
         if (found.status() >= 200 && found.status() < 300) {
             const Leg leg{client, watch, found, upstream.traits()};
             Served served = co_await relay(leg, flight);
@@ -361,7 +366,7 @@ struct Gateway::Impl {
         }
         flight.upstream_not_reached();
         Refused why = co_await refused(found, upstream);
-        Refusal refusal{std::move(why), is_worth_another_try(found.status())};
+        Refusal refusal{std::move(why), is_our_own || is_worth_another_try(found.status())};
         refusal.again = worth_repeating(found.status(), found.headers(), options.retry_after_max);
         bound_by(passage, refusal);
         co_return std::move(refusal);

@@ -144,6 +144,12 @@ Api::Api(Services services, Options options)
     : impl_{std::make_unique<Impl>(services, std::move(options))} {}
 Api::~Api() = default;
 
+Result<void, http::ApiError> Api::admit_token(std::string_view client_ip) {
+    const Seconds wait = impl_->creates.admit(client_ip);
+    if (wait > Seconds{0}) return fail(too_many_requests(wait));
+    return {};
+}
+
 void Api::add_routes(http::Server& server) {
     add_balance_routes(server, *impl_, "/v1/balance");
     add_balance_routes(server, *impl_, "/v1/wallet");

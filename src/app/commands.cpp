@@ -14,7 +14,8 @@
 namespace nutgate::app {
 
 int print(const Json& json) {
-    std::puts(json.dump(2).c_str());
+    // What others said is in it, too, and need not be UTF-8.
+    std::puts(json.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
     return kDone;
 }
 
@@ -141,12 +142,19 @@ int list_keys(const std::string& data_dir, int limit, Output output) {
 }
 
 int mint_info(const std::string& data_dir, Output output) {
-    const auto owed = look<std::vector<cashu::Mint::Outstanding>>(
-        data_dir,
-        [](store::Reader& reader, const DataDir&) { return cashu::Mint::outstanding(reader); });
-    if (!owed) return complain(owed.error().detail);
+    struct Seen {
+        std::vector<cashu::Mint::Outstanding> owed;
+        bool is_frozen;
+    };
+    const auto seen = look<Seen>(data_dir, [](store::Reader& reader, const DataDir&) {
+        return Seen{cashu::Mint::outstanding(reader), cashu::Mint::is_frozen(reader)};
+    });
+    if (!seen) return complain(seen.error().detail);
+    if (seen->is_frozen && output == Output::Text) {
+        std::puts("frozen: it signs nothing until `nutgate mint unfreeze`");
+    }
     Json all = Json::array();
-    for (const auto& line : *owed) {
+    for (const auto& line : seen->owed) {
         if (output == Output::Json) {
             all.push_back(
                 {{"keyset", line.keyset.text()}, {"outstanding_msat", line.amount.raw()}});
@@ -163,11 +171,15 @@ int back_up(const std::string& data_dir, const std::string& target, Output outpu
     if (!folder) return complain(folder.error().detail);
     const auto database = store::open_read_only(folder->database_url());
     if (!database) return complain(database.error().detail);
-    if (const auto copied = store::back_up(**database, target); !copied) {
+    // What is spent from now on it does not know, and would let be spent again.
+    if (const auto copied = store::back_up(**database, target, cashu::Mint::freeze); !copied) {
         return complain(copied.error().detail);
     }
     if (output == Output::Json) return print({{"file", target}});
-    std::printf("copied to %s; the seed is not in it\n", target.c_str());
+    std::printf(
+        "copied to %s; the seed is not in it, and its mint is frozen until `nutgate mint "
+        "unfreeze`\n",
+        target.c_str());
     return kDone;
 }
 

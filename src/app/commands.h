@@ -70,6 +70,7 @@ int wallet_swap(const WalletArguments& arguments);
 int wallet_fund(const WalletArguments& arguments);
 int wallet_consolidate(const WalletArguments& arguments);
 int wallet_restore_running(const WalletArguments& arguments);
+int mint_unfreeze(const WalletArguments& arguments);  // Our own, after a backup was restored.
 
 // Of the owner's payouts over Lightning.
 struct PayoutArguments {
@@ -86,7 +87,7 @@ int payout_status(const PayoutArguments& arguments);
 // Brings the ecash of a lost data dir back into a new one, from the words alone.
 struct RestoreArguments {
     std::string config_file;
-    std::string data_dir;
+    std::string data_dir;    // Empty: as the file says.
     std::string words_file;  // Empty: standard input.
     Output output = Output::Text;
 };

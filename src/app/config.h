@@ -187,6 +187,10 @@ struct Config {
     std::int64_t choices_max = 8;
     std::int64_t drain_ms = 30'000;
     std::int64_t hold_ttl_s = 600;
+    std::int64_t unposted_wait_ms = 50;
+    std::int64_t unposted_age_max_ms = 1'000;
+    std::int64_t unposted_charges_max = 65'536;
+    std::int64_t keys_in_use_max = 100'000;
     std::int64_t invoices_per_client_per_minute = 30;
     std::int64_t creates_per_client_per_minute = 60;
     std::int64_t status_per_client_per_minute = 600;
@@ -261,6 +265,9 @@ void apply_dev_defaults(Config& config);
 // What no single key can show to be wrong: names that match nothing, real money in --dev.
 std::vector<Mistake> check(const Config& config, const Environment& environment);
 
+// Its mints alone: all that ecash is restored with.
+std::vector<Mistake> check_mints(const Config& config);
+
 // The effective configuration as TOML, without secrets (there are none in it by construction).
 std::string to_toml(const Config& config);
 
@@ -270,6 +277,9 @@ std::string reference_markdown();
 // The secret that `api_key_env` or `api_key_file` names; empty if neither is given.
 Result<std::string, std::string> read_api_key(const UpstreamConfig& upstream,
                                               const Environment& environment);
+
+// Where an upstream lists its models, which is below its base and before its query.
+std::string list_url(const UpstreamConfig& upstream);
 
 // A weight as it is written: a whole number up to 1000.
 std::optional<std::uint32_t> parse_weight(std::string_view text);

@@ -20,6 +20,11 @@ namespace {
 
 using Mistakes = std::vector<Mistake>;
 
+std::string lower(std::string text) {
+    for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return text;
+}
+
 void check_listener(const std::string& key, const std::string& text, bool dev, Mistakes& out) {
     const auto address = parse_host_port(text);
     if (!address) {
@@ -34,8 +39,16 @@ void check_listener(const std::string& key, const std::string& text, bool dev, M
 void check_listen(const Config& c, Mistakes& out) {
     check_listener("listen.public", c.public_listen, c.dev, out);
     check_listener("listen.operator", c.operator_listen, c.dev, out);
-    if (!c.public_url.empty() && !http::parse_url(c.public_url)) {
-        out.push_back({"listen.public_url", "is not a URL of http or https"});
+    const auto url = http::parse_url(c.public_url);
+    const bool is_base = url && url->query.empty() && !c.public_url.ends_with('/');
+    if (!c.public_url.empty() && !is_base) {
+        out.push_back(
+            {"listen.public_url", "must be a URL of http or https, without a '/' at its end"});
+    }
+    for (std::size_t i = 0; i < c.trusted_proxies.size(); ++i) {
+        if (http::is_network(c.trusted_proxies[i])) continue;
+        out.push_back({"listen.trusted_proxies[" + std::to_string(i) + "]",
+                       "is \"" + c.trusted_proxies[i] + "\", must be an address or a network"});
     }
     if (!http::is_header_value(c.cors_origin) || c.cors_origin.empty()) {
         out.push_back({"listen.cors_origin", "must be * or an origin"});
@@ -48,9 +61,12 @@ void check_limits(const Config& c, Mistakes& out) {
         out.push_back({"limits.bodies_bytes_max",
                        "is less than one body may have: " + std::to_string(largest)});
     }
+    if (c.unposted_age_max_ms < c.unposted_wait_ms) {
+        out.push_back({"limits.unposted_age_max_ms", "is less than unposted_wait_ms"});
+    }
 }
 
-void check_mints(const Config& c, Mistakes& out) {
+void check_wallet(const Config& c, Mistakes& out) {
     if (c.mints.empty()) {
         out.push_back(
             {"wallet.mints", "names no mint: the node would have nothing to be paid with"});
@@ -104,7 +120,7 @@ void check_upstreams(const Config& c, const Environment& environment, Mistakes& 
             out.push_back({key + "rest_ms_min", "is more than rest_ms_max"});
         }
         const auto url = http::parse_url(upstream.url);
-        if (!url || !url->query.empty()) {
+        if (!url) {
             out.push_back({key + "url", "must be a URL of http or https, up to and with /v1"});
             continue;
         }
@@ -221,13 +237,14 @@ void check_models(const Config& c, Mistakes& out) {
     std::set<std::string> upstreams;
     for (const UpstreamConfig& upstream : c.upstreams) upstreams.insert(upstream.name);
     std::set<std::string> ids;
-    if (c.demo_enabled) ids.insert("demo");
+    std::set<std::string> names;  // Buyers may write them in any letters.
+    if (c.demo_enabled) names.insert(*ids.insert("demo").first);
     for (std::size_t i = 0; i < c.models.size(); ++i) {
         const ModelConfig& model = c.models[i];
         const std::string key = "model[" + std::to_string(i) + "].";
         if (!is_text_id(model.id)) {
             out.push_back({key + "id", "must be 1 to 256 printable characters without space"});
-        } else if (!ids.insert(model.id).second) {
+        } else if (!ids.insert(model.id).second || !names.insert(lower(model.id)).second) {
             out.push_back({key + "id", "is \"" + model.id + "\", which is taken"});
         }
         if (model.upstreams.empty()) out.push_back({key + "upstreams", "names no upstream"});
@@ -279,11 +296,17 @@ void apply_dev_defaults(Config& config) {
     config.demo_enabled = true;
 }
 
+std::vector<Mistake> check_mints(const Config& config) {
+    Mistakes out;
+    check_wallet(config, out);
+    return out;
+}
+
 std::vector<Mistake> check(const Config& config, const Environment& environment) {
     Mistakes out;
     check_listen(config, out);
     check_limits(config, out);
-    check_mints(config, out);
+    check_wallet(config, out);
     check_lightning(config, environment, out);
     check_upstreams(config, environment, out);
     check_models(config, out);

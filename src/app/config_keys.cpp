@@ -297,6 +297,22 @@ void visit_sales(Config& c, ConfigVisitor& v) {
               c.rate_age_max_s);
 }
 
+void visit_charges(Config& c, ConfigVisitor& v) {
+    v.integer({"unposted_wait_ms",
+               "Milliseconds that a charge may be on its way to the database before new requests "
+               "wait for it: with a commit, what a crash costs the seller at most.",
+               1, 60'000},
+              c.unposted_wait_ms);
+    v.integer({"unposted_age_max_ms",
+               "The same, before they are refused: the database takes nothing.", 1, 60'000},
+              c.unposted_age_max_ms);
+    v.integer({"unposted_charges_max",
+               "Charges on their way to the database, beyond which new requests are refused.", 1,
+               10'000'000},
+              c.unposted_charges_max);
+    v.integer({"keys_in_use_max", "Keys that buy at a time.", 1, 10'000'000}, c.keys_in_use_max);
+}
+
 void visit_limits(Config& c, ConfigVisitor& v) {
     constexpr std::int64_t kBodiesBytesMax = 1'099'511'627'776;
     v.section("limits", "Bounds. Beyond one: 413, 429 or 503, and nothing is changed.");
@@ -329,6 +345,7 @@ void visit_limits(Config& c, ConfigVisitor& v) {
     v.integer(
         {"hold_ttl_s", "Seconds after which money held for a dead request is freed.", 10, 86'400},
         c.hold_ttl_s);
+    visit_charges(c, v);
     v.integer(
         {"invoices_per_client_per_minute", "Invoices that one address may ask for.", 1, 1'000'000},
         c.invoices_per_client_per_minute);

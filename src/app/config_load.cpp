@@ -9,6 +9,8 @@
 #include <tuple>
 
 #include "config.h"
+#include "lightning_config.h"
+#include "nutgate/http/url.h"
 
 // POSIX has it so: NOLINTNEXTLINE(*-avoid-non-const-global-variables)
 extern char** environ;
@@ -291,9 +293,13 @@ std::vector<Mistake> load(std::string_view toml, const Environment& environment,
     if (auto malformed = parse(toml, root)) return {*std::move(malformed)};
     Loader loader{root, environment, mistakes};
     visit(config, loader);
-    // A variable that names a secret of an upstream may well begin with our prefix.
+    // A variable that holds a secret may well begin with our prefix.
     for (const UpstreamConfig& upstream : config.upstreams) {
         loader.know_variable(upstream.api_key_env);
+    }
+    for (const LightningNodeKind& kind : lightning_node_kinds()) {
+        loader.know_variable((config.*kind.config).receive_env);
+        loader.know_variable((config.*kind.config).pay_env);
     }
     loader.report_unknown();
     return mistakes;
@@ -334,6 +340,13 @@ Result<std::string, std::string> read_api_key(const UpstreamConfig& upstream,
             return fail(std::string{"holds a key with a space or control character"});
     }
     return key;
+}
+
+std::string list_url(const UpstreamConfig& upstream) {
+    auto url = http::parse_url(upstream.url);
+    if (!url) return {};
+    url->path += "/models";
+    return url->text();
 }
 
 std::optional<HostPort> parse_host_port(std::string_view text) {

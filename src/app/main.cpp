@@ -166,7 +166,7 @@ void add_restore(CLI::App& wallet, Arguments& a, int& result) {
         } else if (a.restore.config_file.empty() || a.dev) {
             result = complain("--words-file needs --config, and goes without --dev", kMisused);
         } else {
-            a.restore.data_dir = a.folder();
+            a.restore.data_dir = a.data_dir;
             a.restore.output = a.output();
             result = wallet_restore(a.restore);
         }
@@ -281,6 +281,10 @@ void add_others(CLI::App& app, Arguments& a, int& result) {
     add_command(*mint, a, "info", "its keysets and what it owes")->callback([&] {
         result = mint_info(a.folder(), a.output());
     });
+    add_command(
+        *mint, a, "unfreeze",
+        "after a restored backup: sign again, by the running node, whatever was spent since")
+        ->callback([&] { result = mint_unfreeze(a.of_wallet(a.wallet)); });
 
     CLI::App* backup =
         add_command(app, a, "backup", "copy the database, while the node runs or not");

@@ -40,6 +40,14 @@ std::string in_words(const std::vector<Mistake>& mistakes) {
     return words;
 }
 
+proxy::Till::Options till_options(const Config& config) {
+    return {.hold_time = Seconds{config.hold_ttl_s},
+            .unposted_age_wait = Milliseconds{config.unposted_wait_ms},
+            .unposted_age_max = Milliseconds{config.unposted_age_max_ms},
+            .unposted_max = static_cast<std::size_t>(config.unposted_charges_max),
+            .slices_max = static_cast<std::size_t>(config.keys_in_use_max)};
+}
+
 // A write whose failure ends in the database's own words.
 template <class Body>
 Result<void, store::StoreFailure> write(store::Database& database, Body body) {
@@ -111,7 +119,7 @@ Result<void, StartError> Node::make_money(const Environment& environment) {
                            .clock = clock_,
                            .random = random_,
                            .keeps_usage = config_.usage_keep_days > 0},
-        proxy::Till::Options{.hold_time = Seconds{config_.hold_ttl_s}}, metrics_);
+        till_options(config_), metrics_);
     TRY_VOID(make_lightning(environment));
     books_.emplace(*ledger_, *keyring_, seed_, clock_, random_,
                    mint_backend_ ? mint_backend_->name() : std::string{});
@@ -295,15 +303,18 @@ Result<void, StartError> Node::make_gateway() {
         proxy::keep_usage(tx, config_.usage_keep_days > 0, ledger_->newest(tx));
     }));
     TRY(auto row_names, proxy::UsageRowNames::intern(*database_, *models_));
-    redeemers_ = std::make_unique<RedeemPool>(*cashier_);
+    redeemers_ = std::make_unique<RedeemPool>(
+        *cashier_, [this](std::string_view client_ip) { return api_->admit_token(client_ip); });
     proxy::Gateway::Options options;
     options.first_slice_tokens = config_.first_slice_tokens;
     options.retries_max = static_cast<int>(config_.retries_max);
     options.retry_wait = Milliseconds{config_.retry_wait_ms};
     options.retry_after_max = Milliseconds{config_.retry_after_max_ms};
-    options.methods_json = R"([{"id":"cashu","mints":)" + mints_json() +
-                           R"(},{"id":"lightning","invoice_url":)" +
-                           http::json_quote(public_url_ + "/lightning/invoice") + "}]";
+    options.methods_json = [this] {
+        return R"([{"id":"cashu","mints":)" + mints_json() +
+               R"(},{"id":"lightning","invoice_url":)" +
+               http::json_quote(public_url_ + "/lightning/invoice") + "}]";
+    };
     gateway_ = std::make_unique<proxy::Gateway>(
         proxy::Gateway::Services{.keyring = *keyring_,
                                  .till = *till_,
@@ -438,6 +449,7 @@ void Node::make_operator_face() {
                       {.cashier = *cashier_,
                        .remitter = *remitter_,
                        .wallet = *wallet_,
+                       .mint = mint_.get(),
                        .way_to = [this](const auto& mint) { return way_of_operator(mint); },
                        .metrics = metrics_,
                        .operator_token = operator_token_,

@@ -35,10 +35,11 @@ void print_payout(const Json& line) {
 }
 
 void print_estimate(const Json& body) {
-    std::printf("%s sat would be sent, for a fee of up to %s sat%s; %s sat can be withdrawn\n",
-                sats_of(body, "amount_msat").c_str(), sats_of(body, "fee_max_msat").c_str(),
-                body.value("is_exact", false) ? "" : " by rule (an address tells none before)",
-                sats_of(body, "withdrawable_msat").c_str());
+    std::printf(
+        "%s sat would be sent, for a fee of up to %s sat%s; %s sat can be withdrawn\n",
+        sats_of(body, "amount_msat").c_str(), sats_of(body, "fee_max_msat").c_str(),
+        body.value("is_exact", false) ? "" : " by rule (nobody tells one before it is sent)",
+        sats_of(body, "withdrawable_msat").c_str());
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ Result<std::string, std::string> obtain(const std::string& source, const Config&
     for (const UpstreamConfig& upstream : config.upstreams) {
         if (upstream.name != source) continue;
         TRY(const auto key, read_api_key(upstream, process_environment()));
-        return fetch(upstream.url + "/models", key, upstream.ca_file);
+        return fetch(list_url(upstream), key, upstream.ca_file);
     }
     if (http::parse_url(source)) return fetch(source, {}, {});
     auto text = read_whole(source);

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "nutgate/base/json_depth.h"
 #include "nutgate/http/client.h"
 #include "nutgate/http/message.h"
 #include "nutgate/http/url.h"
@@ -35,12 +36,13 @@ Result<std::vector<ModelConfig>, std::string> listed_models(const UpstreamConfig
                                                             const PriceConfig& price) {
     const auto client = http::make_client({.ca_file = upstream.ca_file});
     http::ClientRequest request;
-    request.url = upstream.url + "/models";
+    request.url = list_url(upstream);
     request.timeout = Milliseconds{15'000};
     if (!key.empty()) request.headers.set("Authorization", "Bearer " + key);
     const auto answer = client->call(request);
     if (!answer) return fail("does not list its models: " + answer.error().detail);
-    const auto body = nlohmann::json::parse(answer->body, nullptr, false);
+    nlohmann::json body;
+    if (!nests_too_deep(answer->body)) body = nlohmann::json::parse(answer->body, nullptr, false);
     if (answer->status != 200 || !body.is_object() || !body.contains("data") ||
         !body["data"].is_array()) {
         return fail("does not list its models: it answered " + std::to_string(answer->status));

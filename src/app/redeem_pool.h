@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "nutgate/base/work_pool.h"
 #include "nutgate/cashier/cashier.h"
@@ -18,14 +19,21 @@ public:
     static constexpr std::size_t kThreads = 4;
     static constexpr std::size_t kWaitingMax = 256;
 
-    // Its end answers what still waits with 503.
-    explicit RedeemPool(Cashier& cashier);
+    // Says of a client's address why it may hand in no more tokens now; nothing: it may. A token
+    // that is known already is no other key's, and asks nobody.
+    using Admit = std::function<Result<void, http::ApiError>(std::string_view client_ip)>;
 
-    void redeem(std::string token,
+    // Its end answers what still waits with 503.
+    RedeemPool(Cashier& cashier, Admit admit);
+
+    void redeem(std::string token, std::string client_ip,
                 std::function<void(Result<KeyId, http::ApiError>)> done) override;
 
 private:
+    Result<KeyId, http::ApiError> redeem_now(const std::string& token, std::string_view client_ip);
+
     Cashier& cashier_;
+    const Admit admit_;
     WorkPool pool_;
 };
 

@@ -46,7 +46,11 @@ std::vector<Mistake> assemble(const ServeArguments& arguments, const Environment
         if (!file) return {{"--config", "can't read " + arguments.config_file}};
         text = *file;
     }
-    auto mistakes = load(text, environment, config);
+    // The variable that --upstream-key-env names is no key of ours, whatever it begins with.
+    Environment ours = environment;
+    std::erase_if(ours,
+                  [&](const auto& entry) { return entry.first == arguments.upstream_key_env; });
+    auto mistakes = load(text, ours, config);
     if (!arguments.data_dir.empty()) config.data_dir = arguments.data_dir;
     if (!arguments.listen.empty()) config.public_listen = arguments.listen;
     if (!arguments.operator_listen.empty()) config.operator_listen = arguments.operator_listen;

@@ -245,6 +245,12 @@ int wallet_mints_info(const WalletArguments& a) {
                print_info);
 }
 
+int mint_unfreeze(const WalletArguments& a) {
+    return ask(a, {.path = "/admin/mint/unfreeze", .body = Json::object()}, [](const Json& body) {
+        std::puts(body.value("was_frozen", false) ? "it signs again" : "it was not frozen");
+    });
+}
+
 int wallet_send(const WalletArguments& a) {
     Json body{{"amount_sats", a.amount_sats}};
     add_if_given(body, "mint", a.mint);

@@ -68,10 +68,10 @@ Result<Config, std::vector<Mistake>> read_config(const std::string& file_name) {
     std::ifstream file{file_name, std::ios::binary};
     if (!file) return fail(std::vector<Mistake>{{"--config", "can't read " + file_name}});
     const std::string text{std::istreambuf_iterator<char>{file}, {}};
-    const Environment environment = process_environment();
     Config config;
-    auto mistakes = load(text, environment, config);
-    for (const Mistake& mistake : check(config, environment)) mistakes.push_back(mistake);
+    auto mistakes = load(text, process_environment(), config);
+    // What it sells, and whose secrets it needs for that, does not matter to the ecash.
+    for (const Mistake& mistake : check_mints(config)) mistakes.push_back(mistake);
     if (!mistakes.empty()) return fail(std::move(mistakes));
     return config;
 }
@@ -132,7 +132,8 @@ int wallet_restore(const RestoreArguments& arguments) {
     const auto words = read_words(arguments.words_file);
     if (!words) return complain(words.error().detail, kMisused);
     crypto::SystemRandom random;
-    const auto folder = DataDir::restoring(arguments.data_dir, *words, random);
+    const auto folder = DataDir::restoring(
+        arguments.data_dir.empty() ? config->data_dir : arguments.data_dir, *words, random);
     if (!folder) {
         return complain(folder.error().detail, folder.error().misused ? kMisused : kFailed);
     }

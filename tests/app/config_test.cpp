@@ -192,6 +192,62 @@ TEST_CASE("config: all bodies together may be no less than one") {
     CHECK(names(with("bodies_bytes_max = 27262975"), "limits.bodies_bytes_max"));
 }
 
+TEST_CASE("config: nobody is refused for a charge's age before he waits for it") {
+    const auto with = [](const std::string& line) {
+        return mistakes_of(std::string{kSeller} + "\n[limits]\nunposted_wait_ms = 70\n" + line);
+    };
+    CHECK(with("unposted_age_max_ms = 70").empty());
+    CHECK(names(with("unposted_age_max_ms = 69"), "limits.unposted_age_max_ms"));
+}
+
+TEST_CASE("config: an upstream's URL may have a query, which its list of models keeps") {
+    std::string toml{kSeller};
+    const std::string_view plain = "http://127.0.0.1:8000/v1";
+    toml.replace(toml.find(plain), plain.size(),
+                 "http://127.0.0.1:8000/openai/deployments/d/?api-version=2024-10-21");
+    Config config;
+    CHECK(load(toml, {}, config).empty());
+    CHECK(check(config, {}).empty());
+    CHECK_EQ(list_url(config.upstreams.at(0)),
+             "http://127.0.0.1:8000/openai/deployments/d/models?api-version=2024-10-21");
+}
+
+TEST_CASE("config: what others put paths behind ends without a slash or a query") {
+    const auto with_url = [](const std::string& url) {
+        std::string toml{kSeller};
+        const std::string_view one = "https://ai.example.com";
+        toml.replace(toml.find(one), one.size(), url);
+        return mistakes_of(toml);
+    };
+    CHECK(with_url("https://ai.example.com/node").empty());
+    CHECK(names(with_url("https://ai.example.com/"), "listen.public_url"));
+    CHECK(names(with_url("https://ai.example.com?a=b"), "listen.public_url"));
+}
+
+TEST_CASE("config: what the node would refuse to start with is said before") {
+    const auto with = [](const std::string& line, const std::string& before) {
+        std::string toml{kSeller};
+        return mistakes_of(toml.insert(toml.find(before), line + "\n"));
+    };
+    CHECK(with(R"(trusted_proxies = ["10.0.0.0/8", "::1"])", "public_url").empty());
+    CHECK(names(with(R"(trusted_proxies = ["::1", "10.0.0.0/33"])", "public_url"),
+                "listen.trusted_proxies[1]"));
+    const std::string same =
+        "[[model]]\nid = \"SMALL\"\nupstreams = [\"local\"]\ncontext = 10\n"
+        "output_max = 10\nprice = { input_msat_per_1k = 1 }\n";
+    CHECK(names(with(same, "[[model]]"), "model[1].id"));
+}
+
+TEST_CASE("config: a variable that holds a secret may begin as ours do") {
+    std::string toml{kSeller};
+    toml +=
+        "\n[lightning]\nreceive = [\"lnd\"]\npay = [\"lnd\"]\n[lightning.lnd]\n"
+        "url = \"https://127.0.0.1:8080\"\ninvoice_macaroon_env = \"NUTGATE_LND\"\n";
+    Config config;
+    CHECK(load(toml, {{"NUTGATE_LND", "00"}}, config).empty());
+    CHECK(names(load(toml, {{"NUTGATE_LNX", "00"}}, config), "NUTGATE_LNX"));
+}
+
 TEST_CASE("config: what is printed reads back as the same") {
     Config config;
     CHECK(load(kSeller, {}, config).empty());

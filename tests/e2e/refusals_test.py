@@ -99,6 +99,20 @@ class Refusals(harness.NodeCase):
         node.stop()
         node.audit()
 
+    def test_an_address_hands_in_so_many_tokens_on_whatever_path(self) -> None:
+        limits = "[limits]\ncreates_per_client_per_minute = 1\n"
+        node = self.nutgate("--config", self.config(limits))
+        tokens = [node.ask("/v1/balance/refund", "POST", key=node.buy_key(100)).json()["token"]
+                  for _ in range(2)]
+        self.assertEqual(node.chat(tokens[0]).status, 200)
+        refused = node.chat(tokens[1])
+        self.assert_error(refused, 429, "rate_limit_exceeded")
+        self.assertTrue(refused.headers["Retry-After"])
+        self.assertEqual(node.chat(tokens[0]).status, 200, "one that is known is no other")
+        self.assertGreater(node.balance(tokens[0]), 0)
+        node.stop()
+        node.audit()
+
     def test_a_child_is_reset_by_its_parent_only(self) -> None:
         node = self.nutgate()
         parent, other = node.buy_key(10), node.buy_key(10)

@@ -159,6 +159,18 @@ class Wallet(harness.NodeCase):
         self.assertEqual(json.loads(restore(folder).stdout)["mints"][0]["found_msat"], 0)
         self.assertEqual((folder / "seed").stat().st_mode & 0o777, 0o600)
 
+        # What it sold, and by which secrets, was lost too: its mints and its folder are enough.
+        bare = self.folder / "bare.toml"
+        bare.write_text(f'[node]\ndata_dir = "{self.folder / "third"}"\n' + self.file.read_text() +
+                        '[[model]]\nid = "priced-elsewhere"\nupstreams = ["u"]\ncontext = 10\n'
+                        'output_max = 10\n[[upstream]]\nname = "v"\nurl = "http://127.0.0.1:1/v1"\n'
+                        'api_key_env = "NOT_HERE"\n')
+        done = subprocess.run([harness.BINARY, "wallet", "restore", "--config", bare, "--json"],
+                              capture_output=True, text=True, input=words,
+                              timeout=harness.PATIENCE, cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((self.folder / "third" / "seed").exists())
+
         # A node goes on from there; what was found is the owner's.
         again = harness.Nutgate(self.folder / "second", "--config", self.file, dev=False)
         folder.rename(again.data_dir)

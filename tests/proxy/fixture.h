@@ -154,6 +154,7 @@ struct Script {
     std::optional<http::UpstreamFailure> failure;  // In place of any answer.
     std::function<void()> before_head;
     bool silent_head = false;  // It never comes: until the call is abandoned or cancelled.
+    bool is_our_own = false;   // Refused by what stands before the upstream.
 };
 
 inline Script json_script(std::string body, int status = 200) {
@@ -223,6 +224,7 @@ private:
             : upstream_{upstream}, script_{upstream.script}, abandonment_{abandonment} {}
         int status() const override { return script_.status; }
         const http::Headers& headers() const override { return script_.headers; }
+        bool is_our_own() const override { return script_.is_our_own; }
         http::Task<Result<std::string_view, http::UpstreamFailure>> read() override {
             while (next_ < script_.steps.size()) {
                 const Step& step = script_.steps[next_++];
@@ -309,7 +311,8 @@ public:
     // `url`: of another database than a file of its own.
     explicit Node(const std::string& url, proxy::Price price = default_price(),
                   std::vector<proxy::Model> more = {})
-        : database{store::open(url.empty() ? dir.database_url() : url).value()} {
+        : database{
+              store::open(url.empty() ? dir.database_url() : url, {.rehearses = true}).value()} {
         REQUIRE(Ledger::migrate(*database));
         REQUIRE(Keyring::migrate(*database));
         REQUIRE(proxy::migrate_usage(*database));

@@ -451,13 +451,15 @@ TEST_CASE("gateway: a child spends its parent's balance within its limit") {
 
 TEST_CASE("gateway: a token in the place of a key is redeemed and pays") {
     struct Redeemer final : proxy::TokenRedeemer {
-        void redeem(std::string token,
+        void redeem(std::string token, std::string client_ip,
                     std::function<void(Result<KeyId, http::ApiError>)> done) override {
             seen = std::move(token);
+            from = std::move(client_ip);
             thread = std::jthread{[done = std::move(done), this] { done(answer()); }};
         }
         std::function<Result<KeyId, http::ApiError>()> answer;
         std::string seen;
+        std::string from;
         std::jthread thread;
     };
     Node node;
@@ -468,12 +470,14 @@ TEST_CASE("gateway: a token in the place of a key is redeemed and pays") {
     const KeyId key = node.make_key(10'000_msat);
     auto request = node.request(key, kAsk);
     request.headers.set("Authorization", "bearer cashuBo2F0");
+    request.client_ip = "203.0.113.7";
     FakeExchange client{request};
     SUBCASE("taken") {
         redeemer.answer = [&] { return key; };
         node.serve(client);
         CHECK(client.status == 200);
         CHECK(redeemer.seen == "cashuBo2F0");
+        CHECK(redeemer.from == "203.0.113.7");
         CHECK(node.balance(key).posted == 9984_msat);
     }
     SUBCASE("refused") {

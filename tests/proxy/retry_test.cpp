@@ -202,3 +202,31 @@ TEST_CASE("retry: an upstream that rests by then is not asked, however often one
     CHECK(world.asked(world.node.second) == 2);
     CHECK(world.waits.size() == 2);
 }
+
+TEST_CASE("retry: what a dialect has no words for says nothing of its upstream, and another may") {
+    Node node;
+    node.upstream.script = json_script(kAnswer);
+    node.second.script = json_script(kAnswer);
+    const KeyId key = node.make_key(10'000_msat);
+    const auto ask = [&] {
+        FakeExchange client{node.request(key, kAsk)};
+        node.serve_on(client);
+        CHECK(client.status == 200);
+    };
+    const auto most = static_cast<std::size_t>(node.upstream.traits().failures_max);
+    for (std::size_t i = 0; i < most; ++i) {
+        node.upstream.script = json_script(kAnswer);
+        node.upstream.script.failure = http::UpstreamFailure::Unreachable;
+        ask();
+        // In between, one that is never sent to it.
+        node.upstream.script = json_script(R"({"error":{"message":"No logprobs."}})", 400);
+        node.upstream.script.is_our_own = true;
+        ask();
+    }
+    const auto asked = node.upstream.bodies().size();
+    ask();
+    CHECK(node.upstream.bodies().size() == asked);  // It rests.
+    const auto answers = static_cast<std::int64_t>(2 * most + 1);
+    CHECK(node.till->pause(key).has_value());  // All of it is posted.
+    CHECK(node.balance(key).posted == Msat::from_raw(10'000 - 16 * answers));
+}

@@ -72,6 +72,8 @@ public:
     // Outlives the server. Sets the server's error bodies and the heads of all answers (CORS,
     // x-routstr-request-id), too.
     void add_routes(http::Server& server);
+    // Whether this client may hand in one more token now: one limit, wherever it does. Thread-safe.
+    Result<void, http::ApiError> admit_token(std::string_view client_ip);
     // Of a node that may show itself and nothing else: all other paths are answered 503.
     void add_health_routes(http::Server& server);
 

@@ -29,11 +29,11 @@
 namespace nutgate::proxy {
 
 // Turns a token sent in place of a key into a balance. It calls mints, so it works on a thread of
-// its own and calls `done` exactly once, from there.
+// its own and calls `done` exactly once, from there. What one client may hand in is bounded.
 class TokenRedeemer {
 public:
     virtual ~TokenRedeemer() = default;
-    virtual void redeem(std::string token,
+    virtual void redeem(std::string token, std::string client_ip,
                         std::function<void(Result<KeyId, http::ApiError>)> done) = 0;
 };
 
@@ -56,8 +56,9 @@ public:
         Milliseconds retry_after_max{2'000};
         // How it waits: a test's time passes otherwise.
         std::function<http::Task<void>(Milliseconds)> wait = http::after;
-        // What a 402 tells an agent that wants to pay, as JSON: "methods" in `detail`.
-        std::string methods_json = "[]";
+        // What a 402 tells an agent that wants to pay, as JSON: "methods" in `detail`. Asked each
+        // time, on a data thread: mints come and go.
+        std::function<std::string()> methods_json = [] { return std::string{"[]"}; };
         // What this node calls itself in an answer's "provider".
         std::string provider = "nutgate";
         // A NUT-18 payment request for at least that much; may be absent or answer with nothing.
