@@ -65,7 +65,7 @@ private:
                                     Transmission transmission);
     Result<Step, WalletError> resolve(const AnswerFacts& facts, Transmission transmission);
     Result<Step, WalletError> resolve_swap(const AnswerFacts& facts, Transmission transmission);
-    Result<Step, WalletError> resolve_issue(const AnswerFacts& facts, Transmission transmission);
+    Result<Step, WalletError> resolve_issue(const AnswerFacts& facts);
     Result<Step, WalletError> resolve_offer_issue(const AnswerFacts& facts,
                                                   Transmission transmission);
     // What was signed of the outputs of all plans.
@@ -174,7 +174,7 @@ Result<Run::Step, WalletError> Run::judge(const Result<MintAnswer, MintFailure>&
 
 Result<Run::Step, WalletError> Run::resolve(const AnswerFacts& facts, Transmission transmission) {
     if (facts.failure) return wait(Outcome::MintAway, facts.detail);
-    if (operation_.kind == OperationKind::Issue) return resolve_issue(facts, transmission);
+    if (operation_.kind == OperationKind::Issue) return resolve_issue(facts);
     if (operation_.kind == OperationKind::OfferIssue) {
         return resolve_offer_issue(facts, transmission);
     }
@@ -202,23 +202,21 @@ Result<Run::Step, WalletError> Run::resolve_swap(const AnswerFacts& facts,
     return wait(Outcome::Waiting, "not done yet: " + facts.detail);
 }
 
-Result<Run::Step, WalletError> Run::resolve_issue(const AnswerFacts& facts,
-                                                  Transmission transmission) {
+Result<Run::Step, WalletError> Run::resolve_issue(const AnswerFacts& facts) {
     if (facts.code == kQuoteSignatureInvalid && !signed_as_before_) return sign_as_before(facts);
     TRY(const auto state, ask_quote(wallet_, mint_, operation_.reference));
     if (!state) return wait(Outcome::Waiting, "the mint does not tell its quote's state");
     if (state->issued) return restore({}, Transmission::Repeated);
     if (is_keyset_refusal(facts) || is_output_refusal(facts)) return new_plan(facts);
     if (is_no(facts) && is_plan_retired()) return new_plan(facts);
+    const bool long_ago = wallet_.clock.now() - operation_.created_at > kPatience;
     // Not every mint issues what was paid beyond its invoice, and most have no code of their own to
-    // say so. Our only request was answered, and nothing came of it.
-    if (operation_.amount > state->amount && transmission == Transmission::First && is_no(facts)) {
+    // say so. Who says no to these bytes says it to each copy of them that is still under way.
+    if (operation_.amount > state->amount && (is_no(facts) || long_ago)) {
         TRY(const auto outcome, finish_refused(wallet_, operation_, mint_, refusal(facts), {}));
         return Step{outcome};
     }
-    if (wallet_.clock.now() - operation_.created_at > kPatience) {
-        return block("the mint does not issue: " + facts.detail);
-    }
+    if (long_ago) return block("the mint does not issue: " + facts.detail);
     return wait(Outcome::Waiting, "not issued yet: " + facts.detail);
 }
 

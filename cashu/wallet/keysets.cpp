@@ -271,13 +271,19 @@ KeysetBook::Kept KeysetBook::keep(store::Tx& tx, const MintUrl& mint, const Keys
             kept.refused.push_back(id);
             continue;
         }
+        // The keys that a guest told of it are its keys, and may be needed to finish what is under
+        // way there.
+        const bool keeps_keys = keyset.keys.empty() && clashing.contains(id) &&
+                                tx.execute("UPDATE wallet_keyset SET mint = $2 WHERE id = $1",
+                                           id.text(), mint.text()) == 1;
         for (const auto& [other, owner] : clashing) {
-            take_over(tx, id, other);
+            if (!keeps_keys || other != id) take_over(tx, id, other);
             taken.erase(other);
             kept.dispossessed.push_back(owner);
         }
+        if (keeps_keys) taken.emplace(id, mint.text());
         // What was taken over is held by a row even without keys, so that no guest gets it back.
-        if (keyset.keys.empty() && clashing.empty()) continue;
+        if (keeps_keys || (keyset.keys.empty() && clashing.empty())) continue;
         tx.execute(
             "INSERT INTO wallet_keyset (id, mint, body) VALUES ($1, $2, $3) ON CONFLICT (id) "
             "DO UPDATE SET body = excluded.body",

@@ -117,10 +117,8 @@ void CashierBooks::swapped(Tx& tx, std::string_view reference, const std::vector
     }
 }
 
-CashierBooks::MayPay CashierBooks::may_pay(Reader& reader, const PaymentHash& payment, Msat most) {
-    if (is_paid_by_node(reader, payment)) return MayPay::Elsewhere;
-    // Less what payments under way may take of it. Who changes the mint's node has its money at the
-    // old one, and the new one's account is empty.
+// What the mint's node has, less what payments under way may take of it.
+Msat CashierBooks::left_at_node(Reader& reader) const {
     Msat there = ledger_.balance(reader, lightning_account(mint_backend_)).posted;
     const auto take = [&](Msat amount) { there = subtract(there, amount).value_or(Msat{}); };
     take(ledger_.balance(reader, melts_in_flight()).posted);
@@ -134,7 +132,13 @@ CashierBooks::MayPay CashierBooks::may_pay(Reader& reader, const PaymentHash& pa
                         "WHERE backend = $1 AND state = $2",
                         mint_backend_, stored(RowState::Submitted))
              ->msat(0));
-    return there >= most ? MayPay::Yes : MayPay::Short;
+    return there;
+}
+
+// Who changes the mint's node has its money at the old one, and the new one's account is empty.
+CashierBooks::MayPay CashierBooks::may_pay(Reader& reader, const PaymentHash& payment, Msat most) {
+    if (is_paid_by_node(reader, payment)) return MayPay::Elsewhere;
+    return left_at_node(reader) >= most ? MayPay::Yes : MayPay::Short;
 }
 
 void CashierBooks::melt_begun(Tx& tx, std::string_view reference,
@@ -172,9 +176,9 @@ void CashierBooks::melt_paid(Tx& tx, std::string_view reference, const MeltEnd& 
     }
     if (end.beyond == Msat{}) return;
     // What no reserve covered is gone from the node all the same. More than the books have there
-    // can't be booked, and must not keep the melt from its end.
+    // beside what others were promised can't be booked, and must not keep a melt from its end.
     const Account node = lightning_account(mint_backend_);
-    const Msat beyond = std::min(end.beyond, ledger_.balance(tx, node).posted);
+    const Msat beyond = std::min(end.beyond, left_at_node(tx));
     if (beyond < end.beyond) log::error("cashier.melt_beyond_books", {{"cost", end.beyond}});
     post_or_fail(ledger_, tx,
                  {.id = transfer_id("melt beyond", {reference}),

@@ -90,6 +90,27 @@ TEST_CASE("wallet: what a mint says was paid is issued once, whatever the networ
     }
 }
 
+TEST_CASE("wallet: a mint that issues its invoice and no more does so whatever the network did") {
+    for (const auto fault : {Fault::NotSent, Fault::LoseRequest, Fault::LoseAnswer,
+                             Fault::Duplicate, Fault::CutAnswer, Fault::ServerError}) {
+        CAPTURE(static_cast<int>(fault));
+        WalletWorld world{{.issues_exactly = true}};
+        const auto payment = request(world, sats(21));
+        world.mint.pay(payment, 30);
+        world.mint.fault("/v1/mint/bolt11", fault, 2);
+        REQUIRE(world.wallet->settle_quote(payment));
+        for (int i = 0; i < 4; ++i) {
+            world.clock.advance(Seconds{120});
+            REQUIRE(world.wallet->recover());
+            REQUIRE(world.wallet->settle_quote(payment));
+        }
+        REQUIRE_EQ(world.told("issued").size(), 1);
+        CHECK_EQ(world.told("issued")[0].amount, sats(21));
+        CHECK_EQ(world.available(), sats(21));
+        world.audit();
+    }
+}
+
 TEST_CASE("wallet: what our own money pays is issued as it is on its way, and no more") {
     WalletWorld world;
     const auto quote = world.wallet->request_funding(kMint, sats(40));

@@ -133,6 +133,7 @@ private:
         Msat amount;
         Msat fee;
     };
+    Msat left_at_node(store::Reader&) const;
     Told depart(store::Tx&, const Departure&);
     Told not_departed(store::Tx&, std::string_view reference, const cashu::WalletError& why);
     Told give_rest(store::Tx&, std::string_view reference, Msat rest);
