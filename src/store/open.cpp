@@ -44,7 +44,9 @@ bool sync(const std::filesystem::path& path) {
 // Removes the file when it goes, whatever happened.
 struct Unlink {
     const std::string& path;
-    ~Unlink() { ::unlink(path.c_str()); }
+    ~Unlink() {
+        for (const char* beside : {"", "-wal", "-shm"}) ::unlink((path + beside).c_str());
+    }
 };
 
 }  // namespace
@@ -80,9 +82,12 @@ Result<void, StoreFailure> back_up(Database& database, const std::string& path,
 
     TRY_VOID(database.copy_to(partial));
     if (prepare) {
-        // When it is closed all of it is in the one file.
         TRY(const auto copy, open("sqlite:" + partial));
         TRY_VOID(prepare(*copy));
+    }
+    // When it is closed all of it is in the one file, or the copy is not what it was made.
+    if (::access((partial + "-wal").c_str(), F_OK) == 0) {
+        return fail(StoreFailure{"cannot complete " + partial});
     }
     if (!sync(partial)) return fail(system_failure("cannot sync " + partial));
     // Unlike a rename, a link never replaces what has the name already.
