@@ -121,7 +121,11 @@ Json error_of(std::string_view body) {
 }  // namespace
 
 std::string redacted(std::string_view text) {
-    const std::string clean = log::redact(text.substr(0, kMessageBytesMax));
+    return without_names(text.substr(0, kMessageBytesMax));
+}
+
+std::string without_names(std::string_view text) {
+    const std::string clean = log::redact(text);
     std::string shown;
     for (std::size_t i = 0; i < clean.size();) {
         bool hidden = false;

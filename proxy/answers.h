@@ -50,6 +50,8 @@ std::optional<Seconds> retry_after_of(const http::Headers& headers);
 bool is_worth_another_try(int status);
 
 // Without keys, tokens and names of accounts.
+std::string without_names(std::string_view text);
+// The same of an error's words, and no more of them than such words are long.
 std::string redacted(std::string_view text);
 
 // Of tokens in a message, by our own rule, and said to be such.

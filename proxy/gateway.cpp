@@ -266,6 +266,7 @@ struct Gateway::Impl {
         bool goes_on;                                      // Another one may be asked for the same.
         std::optional<Milliseconds> again = std::nullopt;  // This one too, after that time.
         bool has_ended = false;                            // So has the flight.
+        bool is_our_own = false;                           // No upstream was asked.
     };
 
     // The first upstream that answers. Another one is tried only while nothing was done by the
@@ -275,6 +276,7 @@ struct Gateway::Impl {
         const UpstreamOrder order{model, turns.fetch_add(1, std::memory_order_relaxed)};
         std::bitset<kUpstreamsMax> is_out;
         std::optional<Refused> last;
+        std::optional<Refused> our_own;
         std::optional<UpstreamGate::Away> away;
         bool goes_on = true;
         for (int repeats = 0; goes_on; ++repeats) {
@@ -295,7 +297,7 @@ struct Gateway::Impl {
                 if (repeats > 0) flight.metrics().retries.add();
                 auto refusal = co_await ask(client, flight, place, *gate, watch);
                 if (!refusal) co_return Served{};
-                last.emplace(std::move(refusal->why));
+                (refusal->is_our_own ? our_own : last).emplace(std::move(refusal->why));
                 if (refusal->has_ended) co_return fail(*std::move(last));
                 goes_on = refusal->goes_on && !watch.has_left();
                 if (!goes_on) break;
@@ -307,7 +309,9 @@ struct Gateway::Impl {
             goes_on = co_await pause(client, retry_wait(repeats, options.retry_wait, *again));
         }
         flight.let_go();
-        if (!last) last = Refused{away ? upstream_away(*away) : upstream_unreachable()};
+        // Who could have served it comes before who could not.
+        if (!last && away) last = Refused{upstream_away(*away)};
+        if (!last) last = our_own ? std::move(our_own) : Refused{upstream_unreachable()};
         co_return fail(*std::move(last));
     }
 
@@ -367,6 +371,7 @@ struct Gateway::Impl {
         flight.upstream_not_reached();
         Refused why = co_await refused(found, upstream);
         Refusal refusal{std::move(why), is_our_own || is_worth_another_try(found.status())};
+        refusal.is_our_own = is_our_own;
         refusal.again = worth_repeating(found.status(), found.headers(), options.retry_after_max);
         bound_by(passage, refusal);
         co_return std::move(refusal);

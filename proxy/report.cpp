@@ -203,7 +203,7 @@ std::string shown_words(std::string_view words) {
     while (!words.empty()) {
         const auto end = std::ranges::find_if(words, is_control);
         const auto size = static_cast<std::size_t>(end - words.begin());
-        shown += redacted(words.substr(0, size));
+        shown += without_names(words.substr(0, size));
         words.remove_prefix(size);
         if (words.empty()) break;
         shown += words.front();
@@ -374,7 +374,7 @@ std::string on_one_line(std::string text) {
 std::optional<std::string> without_accounts(std::string_view event) {
     std::vector<Edit> edits;
     JsonReader reader{event};
-    bool are_words = false;
+    bool are_words = true;  // Some send them without an object around them.
     JsonToken token = reader.next();
     for (; token != JsonToken::End && token != JsonToken::Error; token = reader.next()) {
         if (token == JsonToken::Key) {

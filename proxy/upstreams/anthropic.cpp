@@ -62,6 +62,7 @@ private:
                                      http::Abandonment* abandonment) const {
         http::UpstreamRequest request;
         request.target = options_.url.path + std::string{path_of(endpoint)};
+        if (!options_.url.query.empty()) request.target += '?' + options_.url.query;
         request.headers.add("Content-Type", "application/json");
         request.headers.add("Accept", stream ? "text/event-stream" : "application/json");
         request.headers.add("Accept-Encoding", "identity");

@@ -8,7 +8,8 @@ void speak_to_openai(OpenAiOptions& options) {
     options.traits.endpoints = kOpenAiEndpoints;
     // The author's models that think refuse max_tokens. Those who copied it may not know its
     // successor, and would obey no limit at all.
-    if (options.url.host == "api.openai.com") {
+    const std::string& host = options.url.host;
+    if (host == "api.openai.com" || host.ends_with(".api.openai.com")) {
         options.traits.limit_field = LimitField::MaxCompletionTokens;
     }
 }

@@ -403,11 +403,12 @@ void visit(UpstreamConfig& u, ConfigVisitor& v) {
               "whole answer, so read it to its end), or \"usual\": drain with dialects "
               "\"gemini\" and \"openrouter\", cancel with the others."},
              u.on_disconnect, {"usual", "cancel", "drain"});
-    v.choice({"limit_field",
-              "The name under which a chat that gives no limit is given the model's: \"usual\" is "
-              "max_completion_tokens with dialect \"azure\" and at api.openai.com, max_tokens "
-              "with the others."},
-             u.limit_field, {"usual", "max_tokens", "max_completion_tokens"});
+    v.choice(
+        {"limit_field",
+         "The name under which a chat's limit is sent, the client's or the model's: \"usual\" is "
+         "max_completion_tokens with dialect \"azure\" and at api.openai.com, max_tokens "
+         "with the others."},
+        u.limit_field, {"usual", "max_tokens", "max_completion_tokens"});
     v.integer(
         {"head_timeout_ms", "Milliseconds until an answer must begin.", 100, kMillisecondsMax},
         u.head_timeout_ms);

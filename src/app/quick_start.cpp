@@ -81,7 +81,7 @@ std::vector<Mistake> add_quick_start(const ServeArguments& arguments,
     }
     // Before it is asked what it sells: to ask is to use it.
     const auto url = http::parse_url(arguments.upstream_url);
-    if (!url || !url->query.empty()) {
+    if (!url) {
         return {{"--upstream-url", "must be a URL of http or https, up to and with /v1"}};
     }
     if (config.dev && !config.dev_allow_upstream && !http::is_loopback_host(url->host)) {

@@ -200,11 +200,13 @@ TEST_CASE("messages: a chat on an Anthropic upstream that fails before it says a
     ScriptedServer server{sse_script(std::move(steps))};
     proxy::AnthropicOptions options;
     options.traits.endpoints = proxy::kAnthropicEndpoints;
+    options.url = *http::parse_url("http://127.0.0.1/v1?api-version=1");
     const FixedClock clock;
     const auto upstream = proxy::make_anthropic_upstream(std::move(options), server, clock);
     std::string ask = kAskStream;
     ask.replace(ask.find("small"), 5, "other");
     const Sold got = sell(*upstream, Endpoint::Chat, ask);
+    CHECK(server.target() == "/v1/messages?api-version=1");
     CHECK(got.paid == (has_text ? 10_msat : 0_msat));  // 40 * 0.2 + 2 * 0.6
     CHECK(got.body.find("\"error\"") != std::string::npos);
     CHECK(got.body.find("[DONE]") == std::string::npos);

@@ -251,6 +251,10 @@ TEST_CASE("meter: an error's words pass without the names of the seller's accoun
           "data:{\"error\":\"a\\norg-[…]\\n\"}\n\n");
     CHECK(passed(StreamForm::Chunks, "data: {\"error\":\"a\\nb\"}\n\n") ==
           "data: {\"error\":\"a\\nb\"}\n\n");
+    CHECK(passed(StreamForm::Chunks, "event: error\ndata: \"of org-abcdef123456\"\n\n") ==
+          "event: error\ndata: \"of org-[…]\"\n\n");
+    const std::string long_words = chunk(R"("message": ")" + std::string(2500, 'x') + '"');
+    CHECK(passed(StreamForm::Chunks, long_words) == long_words);
     CHECK(passed(StreamForm::Chunks, "event: error\ndata: org-abcdef123456 has no money\n\n") ==
           "event: error\ndata: org-[…] has no money\n\n");
     const auto event = [](const std::string& words) {

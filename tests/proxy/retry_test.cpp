@@ -226,7 +226,12 @@ TEST_CASE("retry: what a dialect has no words for says nothing of its upstream, 
     const auto asked = node.upstream.bodies().size();
     ask();
     CHECK(node.upstream.bodies().size() == asked);  // It rests.
+    CHECK(node.till->pause(key).has_value());  // No charge waits while time passes.
+    node.clock.advance(Seconds{3600});
+    node.second.script = json_script("{}", 500);
+    FakeExchange client{node.request(key, kAsk)};
+    node.serve_on(client);
+    CHECK(client.status == 502);  // Who could have served it has the word.
     const auto answers = static_cast<std::int64_t>(2 * most + 1);
-    CHECK(node.till->pause(key).has_value());  // All of it is posted.
     CHECK(node.balance(key).posted == Msat::from_raw(10'000 - 16 * answers));
 }

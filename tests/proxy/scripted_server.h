@@ -15,13 +15,17 @@ public:
     explicit ScriptedServer(Script script) { server_.script = std::move(script); }
     http::Task<Result<std::unique_ptr<http::UpstreamAnswer>, http::UpstreamFailure>> send(
         http::UpstreamRequest request) override {
+        target_ = std::move(request.target);
         return server_.call({.body = std::move(request.body), .abandonment = request.abandonment});
     }
     int steps_done() const { return server_.steps_done; }
     std::vector<std::string> bodies() const { return server_.bodies(); }
+    // Of the last request.
+    const std::string& target() const { return target_; }
 
 private:
     FakeUpstream server_;
+    std::string target_;
 };
 
 }  // namespace nutgate::test

@@ -26,7 +26,7 @@ enum class ClientGone {
     Drain,   // It charges us anyway, so its own count is worth waiting for, within bounds.
 };
 
-// The name under which an upstream obeys a limit that the client did not give.
+// The name under which an upstream obeys a limit, whichever the client gave.
 enum class LimitField { MaxTokens, MaxCompletionTokens };
 
 struct UpstreamTraits {
@@ -100,8 +100,8 @@ enum class ThinkingStyle {
 };
 struct AnthropicOptions {
     UpstreamTraits traits;
-    http::Url url;        // "https://host/v1": its path is what the routes are below.
-    std::string api_key;  // Empty: none is sent.
+    http::Url url;                                   // As above.
+    std::string api_key;                             // Empty: none is sent.
     ThinkingStyle thinking = ThinkingStyle::Budget;  // What becomes of `reasoning_effort`.
     Milliseconds head_timeout{600'000};
     Milliseconds gap_timeout{120'000};
