@@ -226,7 +226,7 @@ TEST_CASE("retry: what a dialect has no words for says nothing of its upstream, 
     const auto asked = node.upstream.bodies().size();
     ask();
     CHECK(node.upstream.bodies().size() == asked);  // It rests.
-    CHECK(node.till->pause(key).has_value());  // No charge waits while time passes.
+    CHECK(node.till->pause(key).has_value());       // No charge waits while time passes.
     node.clock.advance(Seconds{3600});
     node.second.script = json_script("{}", 500);
     FakeExchange client{node.request(key, kAsk)};
