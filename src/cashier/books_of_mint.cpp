@@ -122,16 +122,7 @@ Msat CashierBooks::left_at_node(Reader& reader) const {
     Msat there = ledger_.balance(reader, lightning_account(mint_backend_)).posted;
     const auto take = [&](Msat amount) { there = subtract(there, amount).value_or(Msat{}); };
     take(ledger_.balance(reader, melts_in_flight()).posted);
-    take(reader
-             .query_one("SELECT CAST(COALESCE(SUM(amount + fee), 0) AS BIGINT) FROM transit WHERE "
-                        "backend = $1 AND state = $2",
-                        mint_backend_, stored(TransitState::Submitted))
-             ->msat(0));
-    take(reader
-             .query_one("SELECT CAST(COALESCE(SUM(amount + fee_max), 0) AS BIGINT) FROM remittance "
-                        "WHERE backend = $1 AND state = $2",
-                        mint_backend_, stored(RowState::Submitted))
-             ->msat(0));
+    take(under_way_at(reader, mint_backend_));
     return there;
 }
 

@@ -74,16 +74,7 @@ Msat Cashier::Impl::free_at(Reader& reader, std::string_view backend) const {
         take(ledger.balance(reader, mint_quotes_in_flight()).posted);
         take(ledger.balance(reader, melts_in_flight()).posted);
     }
-    take(reader
-             .query_one("SELECT CAST(COALESCE(SUM(amount + fee), 0) AS BIGINT) FROM transit WHERE "
-                        "backend = $1 AND state = $2",
-                        backend, stored(TransitState::Submitted))
-             ->msat(0));
-    take(reader
-             .query_one("SELECT CAST(COALESCE(SUM(amount + fee_max), 0) AS BIGINT) FROM remittance "
-                        "WHERE backend = $1 AND state = $2",
-                        backend, stored(RowState::Submitted))
-             ->msat(0));
+    take(under_way_at(reader, backend));
     return free;
 }
 

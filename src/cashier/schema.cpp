@@ -215,4 +215,16 @@ CREATE INDEX invoice_open ON invoice (state, expires_at)
 
 std::span<const store::Migration> cashier_migrations() { return kMigrations; }
 
+Msat under_way_at(store::Reader& reader, std::string_view backend) {
+    const auto moves = reader.query_one(
+        "SELECT CAST(COALESCE(SUM(amount + fee), 0) AS BIGINT) FROM transit WHERE backend = $1 AND "
+        "state = $2",
+        backend, stored(TransitState::Submitted));
+    const auto sent = reader.query_one(
+        "SELECT CAST(COALESCE(SUM(amount + fee_max), 0) AS BIGINT) FROM remittance WHERE "
+        "backend = $1 AND state = $2",
+        backend, stored(RowState::Submitted));
+    return add(moves->msat(0), sent->msat(0)).value_or(*Msat::from_raw(Msat::kMax));
+}
+
 }  // namespace nutgate

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "nutgate/base/amount.h"
 #include "nutgate/store/migration.h"
 #include "nutgate/store/store.h"
 
@@ -26,6 +27,9 @@ inline constexpr std::string_view kMethodLightning = "lightning";
 
 // Whether that is the name of a row in `remittance`.
 bool is_remittance(store::Reader& reader, std::string_view reference);
+
+// What our own payments under way from that backend may take of it: transits and remittances.
+Msat under_way_at(store::Reader& reader, std::string_view backend);
 
 template <class Enum>
 constexpr std::int64_t stored(Enum value) {
