@@ -324,6 +324,30 @@ TEST_CASE("sqlite: beside a running node a reader of another process sees each c
     }
 }
 
+TEST_CASE("sqlite: a backup is prepared before it appears, or does not appear") {
+    const TempDir folder;
+    const auto database = open(folder);
+    create_counter(*database);
+    const auto raise = [](Database& copy) -> Result<void, StoreFailure> {
+        return copy.transact([](Tx& tx) -> Result<void, StoreFailure> {
+            increment(tx);
+            return {};
+        });
+    };
+    REQUIRE(store::back_up(*database, folder.file("raised.db"), raise));
+    CHECK_EQ(counter(*database), 0);
+    CHECK_EQ(counter(*store::open("sqlite:" + folder.file("raised.db")).value()), 1);
+    CHECK_FALSE(store::back_up(*database, folder.file("none.db"),
+                               [&](Database& copy) -> Result<void, StoreFailure> {
+                                   REQUIRE(raise(copy));
+                                   return fail(StoreFailure{"no"});
+                               }));
+    for (const auto& entry : std::filesystem::directory_iterator{folder.file(".")}) {
+        CHECK_EQ(entry.path().filename().string().find("none.db"), std::string::npos);
+        CHECK_EQ(entry.path().filename().string().find("partial"), std::string::npos);
+    }
+}
+
 TEST_CASE("sqlite: what cannot be opened says why") {
     CHECK_NE(store::open("mysql:x").error().detail.find("sqlite:"), std::string::npos);
     CHECK_FALSE(store::open("sqlite:").has_value());
