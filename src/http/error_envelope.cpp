@@ -28,12 +28,31 @@ void put_quoted(Pen& json, std::string_view text) {
     json.put('"');
 }
 
+using Members = std::vector<std::pair<std::string, std::string>>;
+
+std::size_t members_bytes_max(const Members& members) {
+    std::size_t most = 0;
+    for (const auto& [name, value] : members) most += quoted_bytes_max(name) + value.size() + 2;
+    return most;
+}
+
+// Each with a comma before it.
+void put_members(Pen& json, const Members& members) {
+    for (const auto& [name, value] : members) {
+        json.put(',');
+        put_quoted(json, name);
+        json.put(':');
+        json.put(value);
+    }
+}
+
 std::string error_object(const ApiError& error) {
     constexpr std::size_t kNamesBytesMax = 64;
     std::string json;
     Pen pen{json, kNamesBytesMax + quoted_bytes_max(error.message) + quoted_bytes_max(error.type) +
                       quoted_bytes_max(error.code) +
-                      (error.param ? quoted_bytes_max(*error.param) : 0)};
+                      (error.param ? quoted_bytes_max(*error.param) : 0) +
+                      members_bytes_max(error.members)};
     pen.put("{\"message\":");
     put_quoted(pen, error.message);
     pen.put(",\"type\":");
@@ -44,6 +63,7 @@ std::string error_object(const ApiError& error) {
         pen.put(",\"param\":");
         put_quoted(pen, *error.param);
     }
+    put_members(pen, error.members);
     pen.put('}');
     pen.finish();
     return json;
@@ -61,22 +81,15 @@ std::string json_quote(std::string_view text) {
 std::string to_json(const ApiError& error, std::string_view request_id) {
     constexpr std::size_t kNamesBytesMax = 64;
     const std::string object = error_object(error);
-    std::size_t most = kNamesBytesMax + 2 * object.size() + quoted_bytes_max(request_id);
-    for (const auto& [name, value] : error.detail) {
-        most += quoted_bytes_max(name) + value.size() + 2;
-    }
+    const std::size_t most = kNamesBytesMax + 2 * object.size() + quoted_bytes_max(request_id) +
+                             members_bytes_max(error.detail);
     std::string body;
     Pen pen{body, most};
     pen.put("{\"error\":");
     pen.put(object);
     pen.put(",\"detail\":{\"error\":");
     pen.put(object);
-    for (const auto& [name, value] : error.detail) {
-        pen.put(',');
-        put_quoted(pen, name);
-        pen.put(':');
-        pen.put(value);
-    }
+    put_members(pen, error.detail);
     pen.put("},\"request_id\":");
     put_quoted(pen, request_id);
     pen.put('}');

@@ -23,8 +23,10 @@ struct ApiError {
     std::string code = "internal_error";
     std::string message;
     std::optional<std::string> param = std::nullopt;  // The field of the request that is at fault.
-    // Further members of `detail`, each a name and its value as JSON text, in order.
+    // Further members of `detail`, and of `error` itself, each a name and its value as JSON text,
+    // in order.
     std::vector<std::pair<std::string, std::string>> detail = {};
+    std::vector<std::pair<std::string, std::string>> members = {};
     Headers headers = {};  // Retry-After, X-Cashu.
 };
 
