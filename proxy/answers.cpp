@@ -70,8 +70,7 @@ http::ApiError payment_required(std::string code, std::string message, const Dra
                     {"model", http::json_quote(model)},
                     {"methods", options.methods_json()}};
     if (!options.payment_request) return error;
-    const Msat missing = subtract(needed, refusal.available).value_or(needed);
-    const std::string request = options.payment_request(missing);
+    const std::string request = options.payment_request(needed);
     if (request.empty()) return error;
     error.detail.emplace_back("payment_request", http::json_quote(request));
     error.headers.set("X-Cashu", request);
@@ -169,9 +168,7 @@ http::ApiError unsupported_payment() {
     return {.status = 400,
             .type = "invalid_request_error",
             .code = "unsupported_payment",
-            .message =
-                "Tokens are taken as 'Authorization: Bearer cashu…'. This one was not "
-                "touched."};
+            .message = "Tokens are not taken here. This one was not touched."};
 }
 
 http::ApiError unknown_model(std::string_view name) {

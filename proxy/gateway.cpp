@@ -17,6 +17,7 @@
 #include "flight.h"
 #include "nutgate/base/log.h"
 #include "order.h"
+#include "paid_exchange.h"
 #include "relay.h"
 #include "retry.h"
 #include "upstream_gate.h"
@@ -185,7 +186,6 @@ struct Gateway::Impl {
 
     // Empty: it is a token, which is redeemed before anything else.
     std::optional<Identified> identify(http::Exchange& client, Endpoint endpoint) const {
-        if (client.request().headers.find("x-cashu")) return fail(unsupported_payment());
         const std::string_view credential = credential_of(endpoint, client.request());
         if (is_token(credential)) return std::nullopt;
         return authenticate(credential);
@@ -196,6 +196,28 @@ struct Gateway::Impl {
             co_await redeem(credential_of(endpoint, client.request()), client.request().client_ip);
         if (!redeemed) co_return fail(std::move(redeemed).error());
         co_return co_await serve(client, endpoint, *redeemed);
+    }
+
+    // Paid for by itself: what it did not cost goes back with whatever it is answered.
+    http::Task<void> serve_paid(http::Exchange& client, Endpoint endpoint, std::string token) {
+        const std::string request_id = client.request().request_id;
+        Identified redeemed = fail(unsupported_payment());
+        if (services.redeemer != nullptr) {
+            redeemed = co_await redeem(token, client.request().client_ip);
+        }
+        if (!redeemed) {
+            http::ApiError error = redeemed.error().why();
+            if (leaves_token(error)) error.headers.set(kPaymentHeader, token);
+            (void)co_await client.respond(error_response(endpoint, error, request_id));
+            co_return;
+        }
+        PaidExchange paid{client, endpoint, *services.redeemer, *redeemed, change_withheld};
+        const Served served = co_await serve(paid, endpoint, *redeemed);
+        if (served) co_return;
+        http::ApiError error = served.error().why();
+        const std::string change = co_await paid.change();
+        add_change(error, change);
+        (void)co_await client.respond(error_response(endpoint, error, request_id));
     }
 
     http::Task<Served> serve(http::Exchange& client, Endpoint endpoint, KeyId key) {
@@ -469,6 +491,7 @@ struct Gateway::Impl {
         if (!*draw) {
             co_return fail(refused_draw(draw->error(), plan.model->id.text(), least, options));
         }
+        draw.reset();
         const Model& model = *plan.model;
         for (std::size_t place = 0; place < model.upstreams.size(); ++place) {
             const Route& route = model.upstreams[place];
@@ -537,6 +560,9 @@ struct Gateway::Impl {
 
     const Services services;
     const Options options;
+    metrics::Counter& change_withheld{services.metrics.counter(
+        "nutgate_proxy_change_withheld_total",
+        "Answers without the change that was due with them; it stays on the balance.")};
     std::deque<ModelMetrics> metrics;  // In the order of the models.
     std::deque<std::pair<const Upstream*, UpstreamGate>> gates;
     std::vector<std::vector<UpstreamGate*>> model_gates;  // By model, and the order of its routes.
@@ -550,6 +576,9 @@ Gateway::Gateway(Services services, Options options)
 Gateway::~Gateway() = default;
 
 http::Task<void> Gateway::serve(http::Exchange& exchange, Endpoint endpoint) {
+    if (const auto token = exchange.request().headers.find(kPaymentHeader)) {
+        co_return co_await impl_->serve_paid(exchange, endpoint, std::string{*token});
+    }
     auto key = impl_->identify(exchange, endpoint);
     Served served;
     if (!key) {

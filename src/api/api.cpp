@@ -93,16 +93,18 @@ void route_health(http::Server& server, const Options& options, Readiness& readi
 
 void add(http::Server& server, Context& context, http::Method method, std::string pattern,
          JsonHandler handler) {
-    server.route_blocking(
-        {.method = method, .pattern = std::move(pattern)},
-        [&context, handler = std::move(handler)](const http::Request& request) {
-            const Answer answer = handler(context, request);
-            if (!answer) return http::to_response(answer.error(), request.request_id);
-            auto response = http::json_response(
-                200, answer->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-            response.headers.set("Cache-Control", "no-store");
-            return response;
-        });
+    server.route_blocking({.method = method, .pattern = std::move(pattern)},
+                          [&context, handler = std::move(handler)](const http::Request& request) {
+                              return to_response(handler(context, request), request);
+                          });
+}
+
+http::Response to_response(const Answer& answer, const http::Request& request) {
+    if (!answer) return http::to_response(answer.error(), request.request_id);
+    auto response = http::json_response(
+        200, answer->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    response.headers.set("Cache-Control", "no-store");
+    return response;
 }
 
 Result<bool, http::ApiError> admit(ClientLimit& limit, const http::Request& request) {

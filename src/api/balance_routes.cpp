@@ -93,13 +93,53 @@ std::int64_t whole_sats_ceil(Msat amount) {
     return sats;
 }
 
-Answer refund(Context& context, const Request& request) {
-    if (request.headers.find("x-cashu") && !bearer_of(request)) {
-        return fail(http::ApiError{.status = 404,
-                                   .type = "invalid_request_error",
-                                   .code = "refund_not_found",
-                                   .message = "Refund not found"});
+Json to_json(const Refund& refund) {
+    return {{"token", refund.token},
+            {"sats", std::to_string(refund.amount.raw())},
+            {"mint", refund.mint},
+            {"fee_msats", refund.fee.raw()},
+            {"redeem_fee_sats",
+             refund.redeem_fee ? Json(whole_sats_ceil(*refund.redeem_fee)) : Json()}};
+}
+
+http::ApiError no_change(std::string code, std::string message) {
+    return {.status = 404,
+            .type = "invalid_request_error",
+            .code = std::move(code),
+            .message = std::move(message)};
+}
+
+// Of a request that was paid for with this token alone: whatever its answer did not bring.
+Answer change(Context& context, const Request& request, std::string_view token) {
+    using Code = CashierError::Code;
+    TRY(const auto admitted, admit(context.statuses, request));
+    VERIFY(admitted);
+    const auto pending = [](const CashierError& why) {
+        http::ApiError error = to_api_error(why);
+        error.status = 425;
+        error.message = "Refund is pending; retry shortly.";
+        error.headers.set("Retry-After", "2");
+        return error;
+    };
+    const auto key = context.services.cashier.key_of_token(token);
+    if (!key && key.error().code == Code::KeyUnknown) {
+        return fail(no_change("refund_not_found", "Refund not found"));
     }
+    if (!key && key.error().code == Code::InProgress) return fail(pending(key.error()));
+    if (!key) return fail(to_api_error(key.error()));
+    const auto refund = context.services.cashier.refund(*key);
+    if (refund) return to_json(*refund);
+    const Code why = refund.error().code;
+    if (why == Code::RequestsInFlight || why == Code::InProgress) {
+        return fail(pending(refund.error()));
+    }
+    if (why == Code::NoBalance || why == Code::BalanceTooSmall) {
+        return fail(no_change("nothing_due", "Nothing is due: the request cost all of it."));
+    }
+    return fail(to_api_error(refund.error()));
+}
+
+Answer refund(Context& context, const Request& request) {
     TRY(const auto key, identify(context, request, FreshToken::Refuse));
     TRY(const auto sent, refund_over_lightning(context, key, request));
     if (sent) return *sent;
@@ -108,12 +148,16 @@ Answer refund(Context& context, const Request& request) {
         return fail(unknown_bearer());
     }
     if (!refund) return fail(to_api_error(refund.error()));
-    return Json{{"token", refund->token},
-                {"sats", std::to_string(refund->amount.raw())},
-                {"mint", refund->mint},
-                {"fee_msats", refund->fee.raw()},
-                {"redeem_fee_sats",
-                 refund->redeem_fee ? Json(whole_sats_ceil(*refund->redeem_fee)) : Json()}};
+    return to_json(*refund);
+}
+
+http::Response refund_or_change(Context& context, const Request& request) {
+    const auto paid_with = request.headers.find("x-cashu");
+    if (!paid_with || bearer_of(request)) return to_response(refund(context, request), request);
+    const Answer answer = change(context, request, *paid_with);
+    http::Response response = to_response(answer, request);
+    if (answer) response.headers.set("X-Cashu", (*answer)["token"].get<std::string>());
+    return response;
 }
 
 std::string_view source_text(HistoryEntry::Source source) {
@@ -210,7 +254,9 @@ void add_balance_routes(http::Server& server, Context& context, const std::strin
             return create(c, r, fields);
         });
     add(server, context, Method::Post, prefix + "/topup", top_up);
-    add(server, context, Method::Post, prefix + "/refund", refund);
+    server.route_blocking(
+        {.method = Method::Post, .pattern = prefix + "/refund"},
+        [&context](const Request& request) { return refund_or_change(context, request); });
     add_refund_routes(server, context, prefix);
     add(server, context, Method::Get, prefix + "/history", history);
     add(server, context, Method::Post, prefix + "/child-key", create_children);

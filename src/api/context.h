@@ -42,6 +42,7 @@ struct Context {
 using JsonHandler = std::function<Answer(Context&, const http::Request&)>;
 void add(http::Server& server, Context& context, http::Method method, std::string pattern,
          JsonHandler handler);
+http::Response to_response(const Answer& answer, const http::Request& request);
 
 // Unwraps the cashier's Result into this API's errors.
 template <class T>

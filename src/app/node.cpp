@@ -305,16 +305,14 @@ Result<void, StartError> Node::make_gateway() {
     TRY(auto row_names, proxy::UsageRowNames::intern(*database_, *models_));
     redeemers_ = std::make_unique<RedeemPool>(
         *cashier_, [this](std::string_view client_ip) { return api_->admit_token(client_ip); });
+    payment_terms_.emplace(*wallet_, public_url_);
     proxy::Gateway::Options options;
     options.first_slice_tokens = config_.first_slice_tokens;
     options.retries_max = static_cast<int>(config_.retries_max);
     options.retry_wait = Milliseconds{config_.retry_wait_ms};
     options.retry_after_max = Milliseconds{config_.retry_after_max_ms};
-    options.methods_json = [this] {
-        return R"([{"id":"cashu","mints":)" + mints_json() +
-               R"(},{"id":"lightning","invoice_url":)" +
-               http::json_quote(public_url_ + "/lightning/invoice") + "}]";
-    };
+    options.methods_json = [this] { return payment_terms_->methods_json(); };
+    options.payment_request = [this](Msat amount) { return payment_terms_->request_for(amount); };
     gateway_ = std::make_unique<proxy::Gateway>(
         proxy::Gateway::Services{.keyring = *keyring_,
                                  .till = *till_,
@@ -325,21 +323,6 @@ Result<void, StartError> Node::make_gateway() {
                                  .row_names = std::move(row_names)},
         options);
     return {};
-}
-
-std::vector<std::string> Node::mint_urls() const {
-    std::vector<std::string> urls;
-    for (const auto& mint : wallet_->mints()) urls.push_back(wallet_->token_url(mint));
-    return urls;
-}
-
-std::string Node::mints_json() const {
-    std::string json = "[";
-    for (const std::string& url : mint_urls()) {
-        if (json.size() > 1) json += ",";
-        json += http::json_quote(url);
-    }
-    return json + "]";
 }
 
 Result<void, StartError> Node::recover() {
@@ -389,7 +372,7 @@ void Node::make_public_face() {
     options.description = config_.node_description;
     options.version = NUTGATE_VERSION;
     options.http_url = public_url_;
-    options.mints = [this] { return mint_urls(); };
+    options.mints = [this] { return payment_terms_->mint_urls(); };
     options.foreign_mints = config_.foreign_mints;
     options.p2pk_pubkey = to_hex(wallet_->receive_key().compressed());
     options.cors_origin = config_.cors_origin;

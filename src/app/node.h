@@ -36,6 +36,7 @@
 #include "nutgate/proxy/upstream.h"
 #include "nutgate/rates/board.h"
 #include "nutgate/rates/feed.h"
+#include "payment_terms.h"
 #include "receiving.h"
 #include "redeem_pool.h"
 #include "sold_models.h"
@@ -100,8 +101,6 @@ private:
     void watch();
     void watch_payouts();
     void seal(const std::stop_token& stop);
-    std::vector<std::string> mint_urls() const;  // As tokens call them.
-    std::string mints_json() const;
 
     const Config config_;
     DataDir folder_;
@@ -133,6 +132,7 @@ private:
     std::unique_ptr<MintWays> mint_ways_;
     std::vector<std::unique_ptr<cashu::MintClient>> mint_clients_;
     std::unique_ptr<cashu::Wallet> wallet_;
+    std::optional<PaymentTerms> payment_terms_;
     std::optional<Receiving> receiving_;
     payment::PaymentMethods methods_;
     std::unique_ptr<Cashier> cashier_;

@@ -20,14 +20,30 @@ http::ApiError busy() {
 RedeemPool::RedeemPool(Cashier& cashier, Admit admit)
     : cashier_{cashier}, admit_{std::move(admit)}, pool_{"redeem", kThreads, kWaitingMax} {}
 
-void RedeemPool::redeem(std::string token, std::string client_ip,
-                        std::function<void(Result<KeyId, http::ApiError>)> done) {
+void RedeemPool::redeem(std::string token, std::string client_ip, Redeemed done) {
     const bool taken = pool_.submit(
         [this, token = std::move(token), ip = std::move(client_ip), done](WorkPool::Turn turn) {
             if (turn == WorkPool::Turn::Closing) return done(fail(busy()));
             done(redeem_now(token, ip));
         });
     if (!taken) done(fail(busy()));
+}
+
+void RedeemPool::give_change(KeyId key, Changed done) {
+    const bool taken = pool_.submit([this, key, done](WorkPool::Turn turn) {
+        if (turn == WorkPool::Turn::Closing) return done(fail(busy()));
+        done(change_now(key));
+    });
+    if (!taken) done(fail(busy()));
+}
+
+Result<std::string, http::ApiError> RedeemPool::change_now(const KeyId& key) {
+    using Code = CashierError::Code;
+    const auto refund = cashier_.refund(key);
+    if (refund) return refund->token;
+    const Code why = refund.error().code;
+    if (why == Code::NoBalance || why == Code::BalanceTooSmall) return std::string{};
+    return fail(api::to_api_error(refund.error()));
 }
 
 Result<KeyId, http::ApiError> RedeemPool::redeem_now(const std::string& token,

@@ -1,6 +1,7 @@
-// Tokens that come in place of a key, redeemed on threads of their own: it takes a call to a mint,
-// which neither a data thread nor a Lightning watcher may wait for. Bounded: a token beyond the
-// queue is answered 503 at once, untouched.
+// Tokens that come in place of a key, redeemed on threads of their own, and the change of those
+// that paid for one request: it takes a call to a mint, which neither a data thread nor a Lightning
+// watcher may wait for. Bounded: a token beyond the queue is answered 503 at once, untouched, and
+// change stays on its balance.
 #pragma once
 
 #include <cstddef>
@@ -26,11 +27,12 @@ public:
     // Its end answers what still waits with 503.
     RedeemPool(Cashier& cashier, Admit admit);
 
-    void redeem(std::string token, std::string client_ip,
-                std::function<void(Result<KeyId, http::ApiError>)> done) override;
+    void redeem(std::string token, std::string client_ip, Redeemed done) override;
+    void give_change(KeyId key, Changed done) override;
 
 private:
     Result<KeyId, http::ApiError> redeem_now(const std::string& token, std::string_view client_ip);
+    Result<std::string, http::ApiError> change_now(const KeyId& key);
 
     Cashier& cashier_;
     const Admit admit_;

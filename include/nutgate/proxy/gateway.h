@@ -28,13 +28,19 @@
 
 namespace nutgate::proxy {
 
-// Turns a token sent in place of a key into a balance. It calls mints, so it works on a thread of
-// its own and calls `done` exactly once, from there. What one client may hand in is bounded.
+// Turns a token sent in place of a key into a balance, and what is left of one into a token. It
+// calls mints, so it works on a thread of its own and calls `done` exactly once, from there. What
+// one client may hand in is bounded.
 class TokenRedeemer {
 public:
+    using Redeemed = std::function<void(Result<KeyId, http::ApiError>)>;
+    using Changed = std::function<void(Result<std::string, http::ApiError>)>;
+
     virtual ~TokenRedeemer() = default;
-    virtual void redeem(std::string token, std::string client_ip,
-                        std::function<void(Result<KeyId, http::ApiError>)> done) = 0;
+    virtual void redeem(std::string token, std::string client_ip, Redeemed done) = 0;
+    // All that is available, in whole sats; the rest stays. Empty: less than one. Asked again with
+    // nothing new on the key: the same token. Fails where that is not at hand, and nothing is lost.
+    virtual void give_change(KeyId key, Changed done) = 0;
 };
 
 class Gateway {
@@ -61,7 +67,8 @@ public:
         std::function<std::string()> methods_json = [] { return std::string{"[]"}; };
         // What this node calls itself in an answer's "provider".
         std::string provider = "nutgate";
-        // A NUT-18 payment request for at least that much; may be absent or answer with nothing.
+        // A NUT-18 payment request for at least that much, to be met by a token in X-Cashu with the
+        // request itself (NUT-24); may be absent or answer with nothing.
         std::function<std::string(Msat)> payment_request;
     };
     struct Services {
