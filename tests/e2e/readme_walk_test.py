@@ -1,6 +1,7 @@
 """The README's walks, executed as printed: only the ports are replaced, so that a test can run
 beside whatever else this machine serves."""
 import json
+import math
 import os
 import re
 import signal
@@ -69,7 +70,7 @@ class ReadmeWalk(harness.NodeCase):
 
     def test_a_buyer(self) -> None:
         node = self.nutgate()
-        invoice, status, chat, stream, info, sent, refund, created = self.walk(
+        invoice, status, chat, stream, info, sent, refund, once, created = self.walk(
             "buyer", {8402: int(node.url.rpartition(":")[2])})
 
         invoice = json.loads(invoice)
@@ -105,10 +106,13 @@ class ReadmeWalk(harness.NodeCase):
         self.assertEqual(refund["sats"], str((900_000 - cost) // 1000))
         self.assertTrue(refund["token"].startswith("cashuB"))
 
+        once = json.loads(once)["usage"]["cost"]["total_msats"]
+        self.assertGreater(once, 0)
+
         created = json.loads(created)
         self.assertRegex(created["api_key"], "^sk-[0-9a-f]{64}$")
         self.assertNotEqual(created["api_key"], status["api_key"])
-        self.assertEqual(created["balance"], 1000 * int(refund["sats"]))
+        self.assertEqual(created["balance"], 1000 * (int(refund["sats"]) - math.ceil(once / 1000)))
         node.stop()
         node.audit()
 

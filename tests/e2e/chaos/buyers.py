@@ -19,7 +19,8 @@ class Buyer(Client):
         self.deeds = [(self.plain, 24), (self.streamed, 14), (self.leaves_stream, 10),
                       (self.leaves_answer, 8), (self.unlucky, 6), (self.cashes_out, 12),
                       (self.moves, 6), (self.tops_up, 6), (self.looks, 8), (self.asks_again, 6),
-                      (self.pays_by_bearer, 5), (self.insists, 5), (self.sends_a_child, 6)]
+                      (self.pays_by_bearer, 5), (self.pays_once, 6), (self.insists, 5),
+                      (self.sends_a_child, 6)]
         # Asks the same at the same time, on a connection of its own.
         self.twin = Client(world, name + "'")
         self.children: dict[str, Child] = {}
@@ -136,6 +137,24 @@ class Buyer(Client):
             self.chat(heir, token.text, kind="bearer")
         self.redeem(heir, token)
         heir.credit_done(token.msat, "token as bearer")
+        self.mine.append(heir)
+
+    def pays_once(self, account: Account) -> None:
+        """A token that pays for one request and is no key: what is left of it becomes one."""
+        token = self.refund(account)
+        self.mine.remove(account)
+        if token is None:
+            return
+        once = self.books.account(self.name)
+        token.makes(once)
+        once.credit_begun(token.msat, "token for one request")
+        if len(token.text) < BEARER_BYTES_MAX:
+            self.chat_once(once, token)
+        change = self.change_of(once, token)
+        if change is None:
+            return
+        heir = self.books.account(self.name)
+        self.redeem(heir, change)
         self.mine.append(heir)
 
     def insists(self, account: Account) -> None:

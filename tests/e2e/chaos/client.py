@@ -191,6 +191,54 @@ class Client(threading.Thread):
             self.must(not is_sure or left >= account.low, account, f"{left} is too little to be left")
         return 200
 
+    def chat_once(self, account: Account, token: Token) -> None:
+        """A chat that the token pays for, and nothing else; `account` is the key that it is. Its
+        change is booked if it comes."""
+        tokens = self.rng.randint(1, 30)
+        request = account.begin(cost_of(tokens), "once")
+        try:
+            self.world.requests += 1
+            answer = self.line.ask("/v1/chat/completions", "POST", self.body(tokens, ""), None,
+                                   "once", {"x-cashu": token.text})
+        except Cut:
+            account.cut(request, "by a kill")
+            return
+        except NotSent:
+            self.nobody(account)
+            return
+        if answer.status != 200:
+            account.refused(repr(answer))
+            self.must(answer.status in (402, 503), account, f"once: {answer}")
+            return
+        when = time.monotonic()
+        self.judge_cost(account, request, answer.json()["usage"]["cost"]["total_msats"])
+        account.credit_done(token.msat, "token for one request")
+        account.completed(request, request.cost, when)
+        if change := answer.headers["x-cashu"]:
+            account.refund_done(change, (token.msat - request.cost) // 1000 * 1000)
+
+    def change_of(self, account: Account, token: Token) -> Token | None:
+        """What a token that paid for one request is still worth, as it is found with it."""
+        def pending(answer) -> str:
+            return repr(answer) if answer.status == 425 else self.busy(answer)
+        is_known = bool(account.credits)
+        found = self.until_answered("/v1/balance/refund", pending, method="POST", kind="refund",
+                                    headers={"x-cashu": token.text})
+        if found.status == 404 and found.json()["error"]["code"] == "refund_not_found":
+            self.must(not is_known, account, f"its change is forgotten: {found}")
+            self.redeem(account, token)
+            account.credit_done(token.msat, "token that paid for nothing")
+            return self.refund(account)
+        if not is_known:
+            account.credit_done(token.msat, "token for one request")
+        self.redeem(account, token)
+        if found.status == 404:
+            self.must(account.low < 1000, account, f"change: {found}")
+            return account.last_token
+        self.must(found.status == 200, account, f"change: {found}")
+        account.refund_done(found.json()["token"], int(found.json()["sats"]) * 1000)
+        return account.last_token
+
     def nobody(self, account: Account) -> int:
         account.refused("nobody listens")
         # Some knock again and again while it starts, others wait until it is there.

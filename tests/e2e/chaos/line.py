@@ -148,9 +148,10 @@ class Line:
             self.connection = connection
         return self.connection
 
-    def send(self, path: str, method: str, body, key: str | None, kind: str) -> None:
+    def send(self, path: str, method: str, body, key: str | None, kind: str,
+             headers: dict | None = None) -> None:
         connection = self.connected()
-        headers = {}
+        headers = dict(headers or {})
         if key is not None:
             headers["authorization"] = f"Bearer {key}"
         data = None
@@ -183,8 +184,8 @@ class Line:
             raise Cut from None
 
     def ask(self, path: str, method: str | None = None, body=None, key: str | None = None,
-            kind: str = "question") -> harness.Answer:
-        self.send(path, method or ("GET" if body is None else "POST"), body, key, kind)
+            kind: str = "question", headers: dict | None = None) -> harness.Answer:
+        self.send(path, method or ("GET" if body is None else "POST"), body, key, kind, headers)
         answer = self.begin(kind)
         whole = harness.Answer(answer.status, answer.headers, self.rest_of(answer))
         self.moments.hit(kind + " answered")
@@ -208,7 +209,7 @@ KINDS = [
     ("stream done", 10), ("refund sent", 4), ("refund answered", 4), ("create sent", 4),
     ("create answered", 4), ("top-up sent", 3), ("top-up answered", 3), ("invoice sent", 3),
     ("invoice answered", 3), ("offer sent", 2), ("offer answered", 2), ("status sent", 6),
-    ("bearer sent", 2), ("left", 4), ("question sent", 20),
+    ("bearer sent", 2), ("once sent", 2), ("once answered", 2), ("left", 4), ("question sent", 20),
 ]
 
 
