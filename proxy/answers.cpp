@@ -73,7 +73,7 @@ http::ApiError payment_required(std::string code, std::string message, const Dra
     const std::string request = options.payment_request(needed);
     if (request.empty()) return error;
     error.detail.emplace_back("payment_request", http::json_quote(request));
-    error.headers.set("X-Cashu", request);
+    error.headers.set(kPaymentHeader, request);
     return error;
 }
 

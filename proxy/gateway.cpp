@@ -18,6 +18,7 @@
 #include "nutgate/base/log.h"
 #include "order.h"
 #include "paid_exchange.h"
+#include "plan.h"
 #include "relay.h"
 #include "retry.h"
 #include "upstream_gate.h"
@@ -53,38 +54,6 @@ std::string_view credential_of(Endpoint endpoint, const http::Request& request) 
     const bool is_anthropic = endpoint == Endpoint::Messages || endpoint == Endpoint::CountTokens;
     if (!bearer.empty() || !is_anthropic) return bearer;
     return request.headers.find("x-api-key").value_or("");
-}
-
-// What a request is, before any money is touched.
-struct Plan {
-    const Model* model;
-    std::unique_ptr<const Order> order;
-    TokenBounds bounds;
-    Price price;  // Of this moment: what is held by it is charged by it.
-};
-
-Result<Plan, Refused> make_plan(const Models& models, Endpoint endpoint,
-                                const http::Request& request, const FormPassage* passage,
-                                Time now) {
-    if (request.headers.find("content-encoding")) {
-        return fail(http::ApiError{.status = 415,
-                                   .type = "invalid_request_error",
-                                   .code = "unsupported_encoding",
-                                   .message = "Send the body as it is, without Content-Encoding."});
-    }
-    TRY(auto order, read_order(endpoint, request, passage));
-    const std::string& name = order->fields().model;
-    const Model* model = models.find(name);
-    if (model == nullptr) return fail(unknown_model(name));
-    if (!model->endpoints.contains(endpoint)) {
-        return fail(unsupported_endpoint(endpoint, model->id.text()));
-    }
-    TRY_VOID(order->check_against(*model));
-    const TokenBounds bounds = order->bounds(request.body.size(), *model);
-    const auto price = models.price_now(*model, now);
-    if (!price) return fail(rate_unavailable());
-    if (!cost_ceiling(*price, bounds)) return fail(beyond_all_money());
-    return Plan{model, std::move(order), bounds, *price};
 }
 
 // How far ahead of its output a request is held for; zero: all of it, from the start. An answer
@@ -164,10 +133,11 @@ struct Gateway::Impl {
     }
 
     // By value, all of it: what was authenticated is what is charged.
-    http::Task<Identified> redeem(std::string_view token, std::string_view client_ip) {
+    http::Task<Identified> redeem(std::string_view token, std::string_view client_ip,
+                                  TokenUse use) {
         const auto redeemed = co_await http::completion<Result<KeyId, http::ApiError>>(
-            [this, token, client_ip](auto done) {
-                services.redeemer->redeem(std::string{token}, std::string{client_ip},
+            [this, token, client_ip, use](auto done) {
+                services.redeemer->redeem(std::string{token}, std::string{client_ip}, use,
                                           std::move(done));
             });
         if (!redeemed) {
@@ -192,23 +162,37 @@ struct Gateway::Impl {
     }
 
     http::Task<Served> serve_token(http::Exchange& client, Endpoint endpoint) {
-        Identified redeemed =
-            co_await redeem(credential_of(endpoint, client.request()), client.request().client_ip);
+        Identified redeemed = co_await redeem(credential_of(endpoint, client.request()),
+                                              client.request().client_ip, TokenUse::AsKey);
         if (!redeemed) co_return fail(std::move(redeemed).error());
         co_return co_await serve(client, endpoint, *redeemed);
     }
 
+    // What is refused whoever pays for it, while a token is still whole. Of a body that is to come
+    // nothing is known, and it comes to who can pay.
+    std::optional<Refused> refused_for_free(const http::Exchange& client, Endpoint endpoint) const {
+        if (services.redeemer == nullptr) return Refused{unsupported_payment()};
+        if (!client.has_whole_body()) return std::nullopt;
+        auto plan =
+            make_plan(services.models, endpoint, client.request(), nullptr, services.clock.now());
+        if (plan) return std::nullopt;
+        return std::move(plan).error();
+    }
+
     // Paid for by itself: what it did not cost goes back with whatever it is answered.
     http::Task<void> serve_paid(http::Exchange& client, Endpoint endpoint, std::string token) {
-        const std::string request_id = client.request().request_id;
-        Identified redeemed = fail(unsupported_payment());
-        if (services.redeemer != nullptr) {
-            redeemed = co_await redeem(token, client.request().client_ip);
+        const http::Request& request = client.request();
+        if (const auto refused = refused_for_free(client, endpoint)) {
+            http::ApiError error = refused->why();
+            error.headers.set(kPaymentHeader, token);
+            (void)co_await client.respond(error_response(endpoint, error, request.request_id));
+            co_return;
         }
+        const Identified redeemed = co_await redeem(token, request.client_ip, TokenUse::Once);
         if (!redeemed) {
             http::ApiError error = redeemed.error().why();
             if (leaves_token(error)) error.headers.set(kPaymentHeader, token);
-            (void)co_await client.respond(error_response(endpoint, error, request_id));
+            (void)co_await client.respond(error_response(endpoint, error, request.request_id));
             co_return;
         }
         PaidExchange paid{client, endpoint, *services.redeemer, *redeemed, change_withheld};
@@ -217,7 +201,7 @@ struct Gateway::Impl {
         http::ApiError error = served.error().why();
         const std::string change = co_await paid.change();
         add_change(error, change);
-        (void)co_await client.respond(error_response(endpoint, error, request_id));
+        (void)co_await client.respond(error_response(endpoint, error, request.request_id));
     }
 
     http::Task<Served> serve(http::Exchange& client, Endpoint endpoint, KeyId key) {
@@ -491,7 +475,7 @@ struct Gateway::Impl {
         if (!*draw) {
             co_return fail(refused_draw(draw->error(), plan.model->id.text(), least, options));
         }
-        draw.reset();
+        draw.reset();  // What is free holds nothing: neither balance nor change.
         const Model& model = *plan.model;
         for (std::size_t place = 0; place < model.upstreams.size(); ++place) {
             const Route& route = model.upstreams[place];

@@ -12,6 +12,12 @@ namespace {
 
 constexpr std::string_view kDone = "data: [DONE]\n\n";
 
+// Nobody is to keep a copy of it.
+void put_change(http::Headers& head, const std::string& token) {
+    head.set("Cache-Control", "no-store");
+    if (token.size() <= kPaymentHeaderBytesMax) head.set(kPaymentHeader, token);
+}
+
 bool is_event_stream(const http::Headers& headers) {
     const auto type = headers.find("content-type");
     return type && type->starts_with("text/event-stream");
@@ -19,26 +25,25 @@ bool is_event_stream(const http::Headers& headers) {
 
 }  // namespace
 
-// By name: where it is not sure that a token is whole, its sender keeps it all the same, and asks
-// again with it.
+// By name. Where nobody has looked (the node is busy, or the address has had its share) it may have
+// paid for something before: then its sender keeps it, and asks again with it.
 bool leaves_token(const http::ApiError& refusal) {
-    constexpr std::array<std::string_view, 10> kUntouched{"invalid_cashu_token",
-                                                          "cashu_token_zero_value",
-                                                          "cashu_token_redemption_failed",
-                                                          "cashu_token_swap_fees_exceed_amount",
-                                                          "cashu_untrusted_source_mint",
-                                                          "cashu_source_mint_unreachable",
-                                                          "cashu_mint_rate_limited",
-                                                          "mint_full",
-                                                          "overloaded",
-                                                          "rate_limit_exceeded"};
+    constexpr std::array<std::string_view, 9> kUntouched{"invalid_cashu_token",
+                                                         "cashu_token_zero_value",
+                                                         "cashu_token_redemption_failed",
+                                                         "cashu_token_swap_fees_exceed_amount",
+                                                         "cashu_untrusted_source_mint",
+                                                         "cashu_source_mint_unreachable",
+                                                         "cashu_mint_rate_limited",
+                                                         "mint_full",
+                                                         "payment_failed"};
     return std::ranges::find(kUntouched, refusal.code) != kUntouched.end();
 }
 
 void add_change(http::ApiError& refusal, const std::string& token) {
     if (token.empty()) return;
-    // In place of a request for payment, too: who gets it knows how to pay.
-    refusal.headers.set(kPaymentHeader, token);
+    // In place of a request for payment, too: that stands in the body.
+    put_change(refusal.headers, token);
     refusal.members.emplace_back("refund_token", http::json_quote(token));
 }
 
@@ -54,7 +59,7 @@ http::Task<std::string> PaidExchange::change() {
 
 http::Task<void> PaidExchange::add_to(http::Headers& head) {
     const std::string token = co_await change();
-    if (!token.empty()) head.set(kPaymentHeader, token);
+    if (!token.empty()) put_change(head, token);
 }
 
 http::Task<bool> PaidExchange::respond(http::Response response) {

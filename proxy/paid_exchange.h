@@ -1,9 +1,10 @@
 // A request that is paid for by itself, with a token in X-Cashu (NUT-24, routstr-contract 1.6).
 // What it did not cost goes back with its answer, as a token of its own.
 //
-// Redeemed is the token before anything else is looked at, since nobody's money stands for the
-// request otherwise; so each outcome from there on, a refusal too, ends in change. What can't be
-// handed out with the answer stays on the balance, and who has the token can ask for it.
+// What is wrong with a request that came whole is told before its token is touched. From its
+// redemption on each outcome that the gateway tells, a refusal too, ends in change. What is not
+// handed out so stays on the balance, and who has the token asks for it: where the client is gone,
+// the change is not at hand in time, or the server itself refuses what is left of a body.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +22,6 @@
 #include "nutgate/proxy/gateway.h"
 
 namespace nutgate::proxy {
-
-inline constexpr std::string_view kPaymentHeader = "X-Cashu";
 
 // Whether a token that was refused with that is whole, and worth to be given back as it came.
 bool leaves_token(const http::ApiError& refusal);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "context.h"
+#include "nutgate/proxy/gateway.h"
 #include "refund_routes.h"
 
 namespace nutgate::api {
@@ -134,7 +135,7 @@ Answer change(Context& context, const Request& request, std::string_view token) 
         return fail(pending(refund.error()));
     }
     if (why == Code::NoBalance || why == Code::BalanceTooSmall) {
-        return fail(no_change("nothing_due", "Nothing is due: the request cost all of it."));
+        return fail(no_change("nothing_due", "Nothing is due: less than a sat is left."));
     }
     return fail(to_api_error(refund.error()));
 }
@@ -152,11 +153,15 @@ Answer refund(Context& context, const Request& request) {
 }
 
 http::Response refund_or_change(Context& context, const Request& request) {
-    const auto paid_with = request.headers.find("x-cashu");
+    const auto paid_with = request.headers.find(proxy::kPaymentHeader);
     if (!paid_with || bearer_of(request)) return to_response(refund(context, request), request);
     const Answer answer = change(context, request, *paid_with);
     http::Response response = to_response(answer, request);
-    if (answer) response.headers.set("X-Cashu", (*answer)["token"].get<std::string>());
+    if (!answer) return response;
+    const auto token = (*answer)["token"].get<std::string>();
+    if (token.size() <= proxy::kPaymentHeaderBytesMax) {
+        response.headers.set(proxy::kPaymentHeader, token);
+    }
     return response;
 }
 

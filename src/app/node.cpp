@@ -304,7 +304,8 @@ Result<void, StartError> Node::make_gateway() {
     }));
     TRY(auto row_names, proxy::UsageRowNames::intern(*database_, *models_));
     redeemers_ = std::make_unique<RedeemPool>(
-        *cashier_, [this](std::string_view client_ip) { return api_->admit_token(client_ip); });
+        *cashier_, *scheduler_,
+        [this](std::string_view client_ip) { return api_->admit_token(client_ip); });
     payment_terms_.emplace(*wallet_, public_url_);
     proxy::Gateway::Options options;
     options.first_slice_tokens = config_.first_slice_tokens;

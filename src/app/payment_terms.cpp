@@ -24,7 +24,10 @@ std::string PaymentTerms::methods_json() const {
 std::string PaymentTerms::request_for(Msat amount) const {
     const Sat floor = to_sat_floor(amount);
     cashu::PaymentRequest request;
-    request.amount = static_cast<cashu::Amount>(floor.raw()) + (to_msat(floor) < amount ? 1 : 0);
+    constexpr cashu::Amount kFee =
+        1;  // Of ten proofs, at a tenth of a sat for each. It comes back.
+    request.amount =
+        static_cast<cashu::Amount>(floor.raw()) + (to_msat(floor) < amount ? 1 : 0) + kFee;
     request.unit = "sat";
     for (const std::string& url : mint_urls()) {
         if (const auto mint = cashu::MintUrl::parse(url)) request.mints.push_back(*mint);

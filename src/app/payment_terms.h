@@ -19,8 +19,8 @@ public:
 
     std::vector<std::string> mint_urls() const;  // As tokens call them.
     std::string methods_json() const;
-    // For that much, rounded up to whole sats: a "creqA…" without a transport, since the token
-    // comes with the request that it pays for.
+    // For that much, rounded up to whole sats, and one for the fee of a mint that takes some: a
+    // "creqA…" without a transport, since the token comes with the request that it pays for.
     std::string request_for(Msat amount) const;
 
 private:

@@ -17,39 +17,31 @@ http::ApiError busy() {
 
 }  // namespace
 
-RedeemPool::RedeemPool(Cashier& cashier, Admit admit)
-    : cashier_{cashier}, admit_{std::move(admit)}, pool_{"redeem", kThreads, kWaitingMax} {}
+RedeemPool::RedeemPool(Cashier& cashier, Scheduler& scheduler, Admit admit)
+    : cashier_{cashier},
+      admit_{std::move(admit)},
+      change_{cashier, scheduler},
+      pool_{"redeem", kThreads, kWaitingMax} {}
 
-void RedeemPool::redeem(std::string token, std::string client_ip, Redeemed done) {
-    const bool taken = pool_.submit(
-        [this, token = std::move(token), ip = std::move(client_ip), done](WorkPool::Turn turn) {
-            if (turn == WorkPool::Turn::Closing) return done(fail(busy()));
-            done(redeem_now(token, ip));
-        });
-    if (!taken) done(fail(busy()));
-}
-
-void RedeemPool::give_change(KeyId key, Changed done) {
-    const bool taken = pool_.submit([this, key, done](WorkPool::Turn turn) {
+void RedeemPool::redeem(std::string token, std::string client_ip, proxy::TokenUse use,
+                        Redeemed done) {
+    const bool taken = pool_.submit([this, token = std::move(token), ip = std::move(client_ip), use,
+                                     done](WorkPool::Turn turn) {
         if (turn == WorkPool::Turn::Closing) return done(fail(busy()));
-        done(change_now(key));
+        done(redeem_now(token, ip, use));
     });
     if (!taken) done(fail(busy()));
 }
 
-Result<std::string, http::ApiError> RedeemPool::change_now(const KeyId& key) {
-    using Code = CashierError::Code;
-    const auto refund = cashier_.refund(key);
-    if (refund) return refund->token;
-    const Code why = refund.error().code;
-    if (why == Code::NoBalance || why == Code::BalanceTooSmall) return std::string{};
-    return fail(api::to_api_error(refund.error()));
-}
-
 Result<KeyId, http::ApiError> RedeemPool::redeem_now(const std::string& token,
-                                                     std::string_view client_ip) {
-    if (const auto known = cashier_.key_of_token(token)) return *known;
-    TRY_VOID(admit_(client_ip));
+                                                     std::string_view client_ip,
+                                                     proxy::TokenUse use) {
+    const auto known = cashier_.key_of_token(token);
+    if (known && use == proxy::TokenUse::AsKey) return *known;
+    // What is under way is finished, whoever asks for it.
+    const bool is_begun = !known && known.error().code == CashierError::Code::InProgress;
+    if (!is_begun) TRY_VOID(admit_(client_ip));
+    if (known) return *known;
     const auto deposit = cashier_.deposit_token(token, Bearer{});
     if (!deposit) return fail(api::to_api_error(deposit.error()));
     return deposit->key;

@@ -448,7 +448,9 @@ TEST_CASE("gateway: a child spends its parent's balance within its limit") {
 
 TEST_CASE("gateway: a token in the place of a key is redeemed and pays") {
     struct Redeemer final : proxy::TokenRedeemer {
-        void redeem(std::string token, std::string client_ip, Redeemed done) override {
+        void redeem(std::string token, std::string client_ip, proxy::TokenUse use,
+                    Redeemed done) override {
+            CHECK(use == proxy::TokenUse::AsKey);
             seen = std::move(token);
             from = std::move(client_ip);
             thread = std::jthread{[done = std::move(done), this] { done(answer()); }};

@@ -27,7 +27,8 @@ class Redeemer final : public proxy::TokenRedeemer {
 public:
     explicit Redeemer(Node& node) : node_{node} {}
 
-    void redeem(std::string token, std::string, Redeemed done) override {
+    void redeem(std::string token, std::string, proxy::TokenUse use, Redeemed done) override {
+        CHECK(use == proxy::TokenUse::Once);
         seen = std::move(token);
         thread_ = std::jthread{[done = std::move(done), this] { done(answer()); }};
     }
@@ -38,6 +39,7 @@ public:
 
     std::function<Result<KeyId, http::ApiError>()> answer;
     std::optional<http::ApiError> withholds;
+    std::string gives;  // Where it is not what was paid out.
     std::string seen;
     int asked = 0;
 
@@ -60,7 +62,7 @@ private:
                 return applied == Applied::Now;
             });
         if (!paid) return fail(refusal_of(500, "internal_error"));
-        return "cashuB-" + std::to_string(sats.raw());
+        return gives.empty() ? "cashuB-" + std::to_string(sats.raw()) : gives;
     }
 
     Node& node_;
@@ -208,16 +210,6 @@ TEST_CASE("paid by itself: what is free is, and all of it comes back") {
 
 TEST_CASE("contract C1, C5, C6: each refusal of what was redeemed gives all of it back") {
     World world;
-    SUBCASE("a body that is none") {
-        FakeExchange client{world.request("{")};
-        world.node.serve(client);
-        check_all_back(world, client, 400, "invalid_json");
-    }
-    SUBCASE("a model that is not there") {
-        FakeExchange client{world.request(R"({"model":"large","messages":[]})")};
-        world.node.serve(client);
-        check_all_back(world, client, 400, "invalid_model");
-    }
     SUBCASE("an upstream that is away") {
         world.node.upstream.script.failure = http::UpstreamFailure::Unreachable;
         world.node.second.script.failure = http::UpstreamFailure::Unreachable;
@@ -235,8 +227,7 @@ TEST_CASE("contract C1, C5, C6: each refusal of what was redeemed gives all of i
         world.node.upstream.script = sse_script({http::UpstreamFailure::Broken});
         FakeExchange client{world.request(kAskStream)};
         world.node.serve(client);
-        check_all_back(world, client, 502,
-                       json::parse(client.body)["error"]["code"].get<std::string>().c_str());
+        check_all_back(world, client, 502, "upstream_broken");
     }
 }
 
@@ -264,13 +255,90 @@ TEST_CASE("contract C1: who paid too little gets it back, and is asked for all t
     CHECK(world.node.upstream.bodies().empty());
 }
 
+TEST_CASE("paid by itself: what is wrong with a request costs not even a mint's fee") {
+    World world;
+    const char* code = "invalid_json";
+    std::string body = "{";
+    SUBCASE("a body that is none") {}
+    SUBCASE("a model that is not there") {
+        body = R"({"model":"large","messages":[]})";
+        code = "invalid_model";
+    }
+    FakeExchange client{world.request(body)};
+    world.node.serve(client);
+    CHECK(client.status == 400);
+    CHECK(json::parse(client.body)["error"]["code"] == code);
+    CHECK(client.headers.find("X-Cashu") == kToken);
+    CHECK(world.redeemer.seen.empty());
+    CHECK(world.redeemer.asked == 0);
+}
+
+TEST_CASE("paid by itself: of two requests with one token the last to end brings the change") {
+    World world;
+    world.node.upstream.script = json_script(kAnswer);
+    {
+        // The other one, under way.
+        auto other = world.node.till->draw_at_once(world.key, 1_msat);
+        if (!other) {
+            run_all({[&]() -> http::Task<void> {
+                other.emplace(co_await world.node.till->draw_of_books(world.key, 100_msat));
+            }});
+        }
+        REQUIRE(other->has_value());
+        FakeExchange client{world.request(kAsk)};
+        world.node.serve_on(client);
+        CHECK(client.status == 200);
+        CHECK_FALSE(client.headers.find("X-Cashu"));
+        CHECK(world.withheld() == 1);
+    }
+    FakeExchange client{world.request(kAsk)};
+    world.node.serve(client);
+    CHECK(client.headers.find("X-Cashu") == "cashuB-10");
+    CHECK(world.node.balance(world.key).posted == 468_msat);
+}
+
+TEST_CASE("paid by itself: change that is too long for a head is asked for") {
+    World world;
+    world.redeemer.gives = std::string(proxy::kPaymentHeaderBytesMax + 1, 'x');
+    SUBCASE("an answer") {
+        world.node.upstream.script = json_script(kAnswer);
+        FakeExchange client{world.request(kAsk)};
+        world.node.serve(client);
+        CHECK(client.status == 200);
+        CHECK_FALSE(client.headers.find("X-Cashu"));
+    }
+    SUBCASE("an error has it in its body") {
+        world.node.upstream.script = json_script("no JSON");
+        FakeExchange client{world.request(kAsk)};
+        world.node.serve(client);
+        CHECK_FALSE(client.headers.find("X-Cashu"));
+        CHECK(json::parse(client.body)["error"]["refund_token"] == world.redeemer.gives);
+    }
+}
+
+TEST_CASE("paid by itself: a stream that breaks off has the change behind its error") {
+    World world;
+    world.node.upstream.script = sse_script({delta("Hel"), http::UpstreamFailure::Broken});
+    FakeExchange client{world.request(kAskStream)};
+    world.node.serve(client);
+    CHECK(client.ended);
+    const auto events = data_events(client.body);
+    REQUIRE(events.size() == 4);
+    CHECK(json::parse(events[2])["error"]["code"] == "upstream_broken");
+    CHECK(json::parse(events[3])["refund_token"] == "cashuB-10");
+}
+
 TEST_CASE("paid by itself: a token that was not touched comes back as it came") {
     World world;
     http::ApiError refusal = refusal_of(400, "invalid_cashu_token");
     bool is_back = true;
     SUBCASE("invalid") {}
     SUBCASE("its mint is away") { refusal = refusal_of(503, "cashu_source_mint_unreachable"); }
-    SUBCASE("the node is busy") { refusal = refusal_of(503, "overloaded"); }
+    SUBCASE("a stranger's mint did not pay ours") { refusal = refusal_of(502, "payment_failed"); }
+    SUBCASE("the node is busy, and has not looked") {
+        refusal = refusal_of(503, "overloaded");
+        is_back = false;
+    }
     SUBCASE("spent") {
         refusal.code = "cashu_token_already_spent";
         is_back = false;
@@ -332,5 +400,5 @@ TEST_CASE("paid by itself: a node that takes no tokens says so") {
     node.serve(client);
     CHECK(client.status == 400);
     CHECK(json::parse(client.body)["error"]["code"] == "unsupported_payment");
-    CHECK_FALSE(client.headers.find("X-Cashu"));
+    CHECK(client.headers.find("X-Cashu") == kToken);
 }

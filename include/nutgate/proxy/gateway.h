@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "nutgate/base/amount.h"
 #include "nutgate/base/clock.h"
@@ -28,18 +29,27 @@
 
 namespace nutgate::proxy {
 
+// Where a token stands that pays for one request, and where its change does (NUT-24). A token that
+// is longer than this stands in no head of ours: many readers of heads end at 16 KiB, or at 8.
+inline constexpr std::string_view kPaymentHeader = "X-Cashu";
+inline constexpr std::size_t kPaymentHeaderBytesMax = 8 * 1024;
+
+// Whether a token is sent in the place of a key, again and again, or to pay for one request.
+enum class TokenUse { AsKey, Once };
+
 // Turns a token sent in place of a key into a balance, and what is left of one into a token. It
 // calls mints, so it works on a thread of its own and calls `done` exactly once, from there. What
-// one client may hand in is bounded.
+// one client may hand in is bounded: of tokens as keys the new ones, of others each.
 class TokenRedeemer {
 public:
     using Redeemed = std::function<void(Result<KeyId, http::ApiError>)>;
     using Changed = std::function<void(Result<std::string, http::ApiError>)>;
 
     virtual ~TokenRedeemer() = default;
-    virtual void redeem(std::string token, std::string client_ip, Redeemed done) = 0;
+    virtual void redeem(std::string token, std::string client_ip, TokenUse use, Redeemed done) = 0;
     // All that is available, in whole sats; the rest stays. Empty: less than one. Asked again with
-    // nothing new on the key: the same token. Fails where that is not at hand, and nothing is lost.
+    // nothing new on the key: the same token. Fails where that is not at hand, or not in time: then
+    // it goes on by itself, and nothing is lost.
     virtual void give_change(KeyId key, Changed done) = 0;
 };
 

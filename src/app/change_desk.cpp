@@ -1,0 +1,69 @@
+#include "change_desk.h"
+
+#include <utility>
+
+#include "nutgate/api/api.h"
+
+namespace nutgate::app {
+namespace {
+
+http::ApiError not_now(std::string code) {
+    return {.status = 503,
+            .type = "api_error",
+            .code = std::move(code),
+            .message = "The change is not at hand. It stays on the balance: ask for it."};
+}
+
+Result<std::string, http::ApiError> change_of(Cashier& cashier, const KeyId& key) {
+    using Code = CashierError::Code;
+    const auto refund = cashier.refund(key);
+    if (refund) return refund->token;
+    const Code why = refund.error().code;
+    if (why == Code::NoBalance || why == Code::BalanceTooSmall) return std::string{};
+    return fail(api::to_api_error(refund.error()));
+}
+
+}  // namespace
+
+ChangeDesk::ChangeDesk(Cashier& cashier, Scheduler& scheduler)
+    : cashier_{cashier}, scheduler_{scheduler} {
+    pool_.emplace("change", kThreads, kWaitingMax);
+}
+
+ChangeDesk::~ChangeDesk() {
+    pool_.reset();
+    // Each alarm was cancelled with its answer; one may be at it.
+    scheduler_.wait_for_running();
+}
+
+void ChangeDesk::give(const KeyId& key, Done done) {
+    std::uint64_t number = 0;
+    {
+        const Lock lock{mutex_};
+        number = next_++;
+        const auto alarm =
+            scheduler_.after(kPatience, "change_late", [this, number](const std::stop_token&) {
+                answer(number, fail(not_now("change_late")));
+            });
+        waiting_.emplace(number, Waiting{std::move(done), alarm});
+    }
+    const bool taken = pool_->submit([this, key, number](WorkPool::Turn turn) {
+        if (turn == WorkPool::Turn::Closing) return answer(number, fail(not_now("closing")));
+        answer(number, change_of(cashier_, key));
+    });
+    if (!taken) answer(number, fail(not_now("overloaded")));
+}
+
+// Who comes second finds nobody.
+void ChangeDesk::answer(std::uint64_t number, Result<std::string, http::ApiError> given) {
+    std::map<std::uint64_t, Waiting>::node_type found;
+    {
+        const Lock lock{mutex_};
+        found = waiting_.extract(number);
+    }
+    if (found.empty()) return;
+    scheduler_.cancel(found.mapped().alarm);
+    found.mapped().done(std::move(given));
+}
+
+}  // namespace nutgate::app
