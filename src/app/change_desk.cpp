@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "nutgate/api/api.h"
-
 namespace nutgate::app {
 namespace {
 
@@ -14,19 +12,10 @@ http::ApiError not_now(std::string code) {
             .message = "The change is not at hand. It stays on the balance: ask for it."};
 }
 
-Result<std::string, http::ApiError> change_of(Cashier& cashier, const KeyId& key) {
-    using Code = CashierError::Code;
-    const auto refund = cashier.refund(key);
-    if (refund) return refund->token;
-    const Code why = refund.error().code;
-    if (why == Code::NoBalance || why == Code::BalanceTooSmall) return std::string{};
-    return fail(api::to_api_error(refund.error()));
-}
-
 }  // namespace
 
-ChangeDesk::ChangeDesk(Cashier& cashier, Scheduler& scheduler)
-    : cashier_{cashier}, scheduler_{scheduler} {
+ChangeDesk::ChangeDesk(Refund refund, Scheduler& scheduler, Milliseconds patience)
+    : refund_{std::move(refund)}, scheduler_{scheduler}, patience_{patience} {
     pool_.emplace("change", kThreads, kWaitingMax);
 }
 
@@ -42,14 +31,14 @@ void ChangeDesk::give(const KeyId& key, Done done) {
         const Lock lock{mutex_};
         number = next_++;
         const auto alarm =
-            scheduler_.after(kPatience, "change_late", [this, number](const std::stop_token&) {
+            scheduler_.after(patience_, "change_late", [this, number](const std::stop_token&) {
                 answer(number, fail(not_now("change_late")));
             });
         waiting_.emplace(number, Waiting{std::move(done), alarm});
     }
     const bool taken = pool_->submit([this, key, number](WorkPool::Turn turn) {
         if (turn == WorkPool::Turn::Closing) return answer(number, fail(not_now("closing")));
-        answer(number, change_of(cashier_, key));
+        answer(number, refund_(key));
     });
     if (!taken) answer(number, fail(not_now("overloaded")));
 }

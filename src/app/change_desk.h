@@ -5,13 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 
 #include "nutgate/base/scheduler.h"
 #include "nutgate/base/sync.h"
 #include "nutgate/base/work_pool.h"
-#include "nutgate/cashier/cashier.h"
 #include "nutgate/proxy/gateway.h"
 
 namespace nutgate::app {
@@ -20,12 +20,14 @@ namespace nutgate::app {
 class ChangeDesk {
 public:
     using Done = proxy::TokenRedeemer::Changed;
+    // Blocking, on one of the threads here: what is left of a key, as TokenRedeemer has it.
+    using Refund = std::function<Result<std::string, http::ApiError>(const KeyId&)>;
     static constexpr std::size_t kThreads = 4;
     static constexpr std::size_t kWaitingMax = 64;
     static constexpr Milliseconds kPatience{5'000};
 
-    // Both outlive it.
-    ChangeDesk(Cashier& cashier, Scheduler& scheduler);
+    // The scheduler outlives it.
+    ChangeDesk(Refund refund, Scheduler& scheduler, Milliseconds patience = kPatience);
     ~ChangeDesk();
     ChangeDesk(const ChangeDesk&) = delete;
     ChangeDesk& operator=(const ChangeDesk&) = delete;
@@ -41,8 +43,9 @@ private:
 
     void answer(std::uint64_t number, Result<std::string, http::ApiError> given) EXCLUDES(mutex_);
 
-    Cashier& cashier_;
+    const Refund refund_;
     Scheduler& scheduler_;
+    const Milliseconds patience_;
     Mutex mutex_;
     std::map<std::uint64_t, Waiting> waiting_ GUARDED_BY(mutex_);
     std::uint64_t next_ GUARDED_BY(mutex_) = 0;

@@ -15,12 +15,21 @@ http::ApiError busy() {
             .headers = {{"Retry-After", "2"}}};
 }
 
+Result<std::string, http::ApiError> change_of(Cashier& cashier, const KeyId& key) {
+    using Code = CashierError::Code;
+    const auto refund = cashier.refund(key);
+    if (refund) return refund->token;
+    const Code why = refund.error().code;
+    if (why == Code::NoBalance || why == Code::BalanceTooSmall) return std::string{};
+    return fail(api::to_api_error(refund.error()));
+}
+
 }  // namespace
 
 RedeemPool::RedeemPool(Cashier& cashier, Scheduler& scheduler, Admit admit)
     : cashier_{cashier},
       admit_{std::move(admit)},
-      change_{cashier, scheduler},
+      change_{[&cashier](const KeyId& key) { return change_of(cashier, key); }, scheduler},
       pool_{"redeem", kThreads, kWaitingMax} {}
 
 void RedeemPool::redeem(std::string token, std::string client_ip, proxy::TokenUse use,
