@@ -1,6 +1,8 @@
 """A request that is paid for by itself: a token in X-Cashu, and the change with the answer."""
+import concurrent.futures
 import json
 import math
+import re
 import unittest
 
 import harness
@@ -96,6 +98,34 @@ class PaidRequest(harness.NodeCase):
             "model": "demo", "messages": [{"role": "user", "content": "word " * 3000}],
             "max_tokens": 2000})
         self.assertEqual(paid.status, 200, paid)
+        self.end(node)
+
+    def test_one_token_in_many_requests_at_once_is_spent_once(self) -> None:
+        node = self.nutgate("--config", self.config("[demo]\ntoken_ms = 1\n"))
+        token = self.token(node, 100)
+
+        def ask(number: int) -> harness.Answer:
+            body = {**ASK, "stream": number % 2 == 1}
+            return node.ask("/v1/chat/completions", body=body, headers={"x-cashu": token})
+        with concurrent.futures.ThreadPoolExecutor(8) as crowd:
+            answers = list(crowd.map(ask, range(24)))
+        costs, changes = 0, set()
+        for answer in answers:
+            self.assertIn(answer.status, (200, 402), answer)
+            if answer.status == 402:
+                changes.add(answer.headers["x-cashu"])
+                continue
+            text = answer.body.decode()
+            costs += int(re.search(r'"total_msats":(\d+)', text).group(1))
+            found = re.search(r'"refund_token":"([^"]+)"', text)
+            changes.add(found.group(1) if found else answer.headers["x-cashu"])
+        # An answer that came while another request was under way has none.
+        changes = {change for change in changes if change and change.startswith("cashu")}
+        found = self.look_up(node, token)
+        self.assertEqual(found.status, 200, found)
+        self.assertLessEqual(changes, {found.json()["token"]})
+        dust = 100_000 - costs - self.worth(node, found.json()["token"])
+        self.assertTrue(0 <= dust < 1000, f"{dust} msat are lost or made")
         self.end(node)
 
     def test_nobody_elses_change_is_found(self) -> None:
